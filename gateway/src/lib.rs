@@ -1,0 +1,1 @@
+//! The OpenClaw Gateway as an operator runs it.
