@@ -1,0 +1,584 @@
+//! The state machine of a client.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use serde::Deserialize;
+
+use super::watcher::{Gap, Watcher};
+use crate::error_shape::ErrorShape;
+use crate::frame::from_gateway::{FromGateway, Push};
+use crate::frame::outgoing::{Frame, Outcome, Transmit};
+use crate::frame::{Close, close_code};
+use crate::hello::connect::ConnectParams;
+use crate::hello::{CHALLENGE, CONNECT};
+use crate::json::Json;
+use crate::time::{Deadline, Instant, Now, Timer};
+
+/// How long a client waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the challenge and then for hello. Default 15 s.
+    pub handshake: Duration,
+    /// For the first answer to a request. Default 30 s.
+    pub request: Duration,
+    /// For the gateway to answer a close. Default 1 s.
+    pub close: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(15),
+            request: Duration::from_secs(30),
+            close: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Names one request of one client connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(u64);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A request to send.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// The method.
+    pub method: Box<str>,
+    /// Its parameters.
+    pub params: Option<Json>,
+    /// Which answer completes it.
+    pub expect: Expect,
+    /// How long the first answer may take; `None` for the connection's default.
+    pub within: Option<Duration>,
+}
+
+/// Which answer completes a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// The first.
+    Reply,
+    /// The first that is not `status:"accepted"`.
+    Final,
+}
+
+/// What the gateway said in `hello-ok`; members that are not known stay in `raw`.
+#[derive(Clone, Debug)]
+pub struct Hello {
+    /// The protocol version that was chosen.
+    pub protocol: u32,
+    /// The gateway's version.
+    pub server_version: String,
+    /// The gateway's name for this connection.
+    pub conn_id: String,
+    /// The scopes that were granted; `None` from gateways that do not say.
+    pub scopes: Option<Vec<String>>,
+    /// How often the gateway ticks.
+    pub tick_interval: Duration,
+    /// The largest frame that the gateway accepts, in bytes.
+    pub max_payload: u64,
+    /// The whole payload.
+    pub raw: Json,
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failure {
+    /// It was never sent: a retry is safe.
+    NotSent,
+    /// It was sent, and the connection ended before its answer: what became of it is unknown.
+    Unknown,
+    /// It was sent and not answered in time: what became of it is unknown.
+    TimedOut,
+}
+
+/// What a client connection tells its owner.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The gateway greeted: call [`Connection::connect`].
+    Challenge {
+        /// What a device signature must cover.
+        nonce: Box<str>,
+        /// The gateway's clock, in milliseconds since 1970.
+        ts: u64,
+    },
+    /// The gateway let us in.
+    Ready(Box<Hello>),
+    /// The gateway turned us away; the connection ends.
+    Refused(Box<ErrorShape>),
+    /// A request of [`Expect::Final`] was acknowledged.
+    Accepted {
+        /// Which.
+        request: RequestId,
+        /// With what.
+        payload: Json,
+    },
+    /// A request was answered.
+    Finished {
+        /// Which.
+        request: RequestId,
+        /// With what.
+        outcome: Outcome,
+    },
+    /// A request has no answer and will not get one.
+    Failed {
+        /// Which.
+        request: RequestId,
+        /// Why.
+        failure: Failure,
+    },
+    /// The gateway pushed something.
+    Push(Push),
+    /// Pushes were lost; what was known of the gateway's state is suspect. Comes before the push
+    /// that revealed it.
+    Gap(Gap),
+    /// The connection is over.
+    Closed,
+}
+
+/// One socket of a client.
+#[derive(Debug)]
+pub struct Connection {
+    timeouts: Timeouts,
+    phase: Phase,
+    out: VecDeque<Queued>,
+    events: VecDeque<Event>,
+    requests: BTreeMap<u64, Waiting>,
+    last_request: u64,
+    heard: Instant,
+    watcher: Watcher,
+    suspect: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Greeting { until: Instant },
+    Challenged { until: Instant },
+    Connecting { until: Instant },
+    Ready { patience: Duration },
+    Closing { until: Instant },
+    Closed,
+}
+
+#[derive(Debug)]
+enum Queued {
+    Request { number: u64, frame: Frame },
+    Close(Close),
+}
+
+#[derive(Debug)]
+struct Waiting {
+    expect: Expect,
+    sent: bool,
+    until: Option<Instant>,
+}
+
+impl Connection {
+    /// A connection whose socket has just been opened.
+    #[must_use]
+    pub fn new(timeouts: Timeouts, now: Now) -> Self {
+        Self {
+            timeouts,
+            phase: Phase::Greeting {
+                until: now.at + timeouts.handshake,
+            },
+            out: VecDeque::new(),
+            events: VecDeque::new(),
+            requests: BTreeMap::new(),
+            last_request: 0,
+            heard: now.at,
+            watcher: Watcher::new(crate::hello::LATEST),
+            suspect: false,
+        }
+    }
+
+    /// Introduces us. Legal once, after [`Event::Challenge`]; otherwise it does nothing and says
+    /// `false`.
+    pub fn connect(&mut self, params: &ConnectParams, now: Now) -> bool {
+        if !matches!(self.phase, Phase::Challenged { .. }) {
+            return false;
+        }
+        self.phase = Phase::Connecting {
+            until: now.at + self.timeouts.handshake,
+        };
+        self.out.push_back(Queued::Request {
+            number: 0,
+            frame: Frame::Request {
+                id: "connect".into(),
+                method: CONNECT.into(),
+                params: Some(params.write()),
+            },
+        });
+        true
+    }
+
+    /// Sends a request. Legal after [`Event::Ready`]; otherwise it fails at once as *not sent*.
+    pub fn request(&mut self, outgoing: Outgoing, now: Now) -> RequestId {
+        self.last_request += 1;
+        let number = self.last_request;
+        let request = RequestId(number);
+        if !matches!(self.phase, Phase::Ready { .. }) {
+            self.fail(request, Failure::NotSent);
+            return request;
+        }
+        let within = outgoing.within.unwrap_or(self.timeouts.request);
+        self.requests.insert(
+            number,
+            Waiting {
+                expect: outgoing.expect,
+                sent: false,
+                until: Some(now.at + within),
+            },
+        );
+        self.out.push_back(Queued::Request {
+            number,
+            frame: Frame::Request {
+                id: number.to_string().into(),
+                method: outgoing.method,
+                params: outgoing.params,
+            },
+        });
+        request
+    }
+
+    /// Forgets a request: its answer, if one still comes, is ignored.
+    pub fn forget(&mut self, request: RequestId) {
+        self.requests.remove(&request.0);
+    }
+
+    /// Says that what was lost in a gap was fetched again.
+    pub fn resynced(&mut self) {
+        self.suspect = false;
+    }
+
+    /// Whether pushes were lost and not fetched again since.
+    #[must_use]
+    pub const fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
+    /// Whether requests can be sent.
+    #[must_use]
+    pub const fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready { .. })
+    }
+
+    /// Ends the connection; what waits to be sent still is.
+    pub fn close(&mut self, close: Close, now: Now) {
+        if !matches!(self.phase, Phase::Closing { .. } | Phase::Closed) {
+            self.out.push_back(Queued::Close(close));
+            self.phase = Phase::Closing {
+                until: now.at + self.timeouts.close,
+            };
+        }
+    }
+
+    /// The gateway sent a message.
+    pub fn handle_frame(&mut self, inbound: FromGateway, now: Now) {
+        self.heard = now.at;
+        match (inbound, self.phase) {
+            (_, Phase::Closing { .. } | Phase::Closed) => {}
+            (FromGateway::Push(push), _) => self.handle_push(push, now),
+            (FromGateway::Response { id, outcome }, Phase::Connecting { .. })
+                if &*id == CONNECT =>
+            {
+                self.handle_hello(outcome, now);
+            }
+            (FromGateway::Response { id, outcome }, Phase::Ready { .. }) => {
+                self.handle_response(&id, outcome);
+            }
+            (
+                FromGateway::Response { .. } | FromGateway::Unknown | FromGateway::Malformed,
+                Phase::Greeting { .. }
+                | Phase::Challenged { .. }
+                | Phase::Connecting { .. }
+                | Phase::Ready { .. },
+            ) => {}
+        }
+    }
+
+    /// Bytes arrived that are no message yet: a ping, a part of a frame.
+    pub fn handle_activity(&mut self, now: Now) {
+        self.heard = now.at;
+    }
+
+    /// The socket is gone.
+    pub fn handle_disconnect(&mut self) {
+        if !matches!(self.phase, Phase::Closed) {
+            self.end();
+        }
+    }
+
+    /// Time passed.
+    pub fn handle_timeout(&mut self, now: Now) {
+        match self.phase {
+            Phase::Greeting { until } | Phase::Challenged { until } if until <= now.at => {
+                self.close(
+                    Close::new(close_code::POLICY, "connect challenge timeout"),
+                    now,
+                );
+            }
+            Phase::Connecting { until } if until <= now.at => {
+                self.close(
+                    Close::new(close_code::SILENT_GATEWAY, "connect timeout"),
+                    now,
+                );
+            }
+            Phase::Ready { patience } if self.heard + patience <= now.at => {
+                self.close(Close::new(close_code::SILENT_GATEWAY, "tick timeout"), now);
+            }
+            Phase::Closing { until } if until <= now.at => return self.end(),
+            Phase::Greeting { .. }
+            | Phase::Challenged { .. }
+            | Phase::Connecting { .. }
+            | Phase::Ready { .. }
+            | Phase::Closing { .. }
+            | Phase::Closed => {}
+        }
+        let late: Vec<u64> = self
+            .requests
+            .iter()
+            .filter(|(_, waiting)| waiting.until.is_some_and(|until| until <= now.at))
+            .map(|(number, _)| *number)
+            .collect();
+        for number in late {
+            let sent = self
+                .requests
+                .remove(&number)
+                .is_some_and(|waiting| waiting.sent);
+            if !sent {
+                self.out.retain(
+                    |queued| !matches!(queued, Queued::Request { number: n, .. } if *n == number),
+                );
+            }
+            let failure = if sent {
+                Failure::TimedOut
+            } else {
+                Failure::NotSent
+            };
+            self.fail(RequestId(number), failure);
+        }
+    }
+
+    /// The next thing to do to the socket.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        if matches!(self.phase, Phase::Closed) {
+            return None;
+        }
+        match self.out.pop_front()? {
+            Queued::Close(close) => Some(Transmit::Close(close)),
+            Queued::Request { number, frame } => {
+                if let Some(waiting) = self.requests.get_mut(&number) {
+                    waiting.sent = true;
+                }
+                Some(Transmit::Frame(frame))
+            }
+        }
+    }
+
+    /// The next thing the owner must know.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is due, and what for.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        let own = match self.phase {
+            Phase::Greeting { until }
+            | Phase::Challenged { until }
+            | Phase::Connecting { until } => Deadline {
+                at: until,
+                timer: Timer::Handshake,
+            },
+            Phase::Ready { patience } => Deadline {
+                at: self.heard + patience,
+                timer: Timer::Silence,
+            },
+            Phase::Closing { until } => Deadline {
+                at: until,
+                timer: Timer::Close,
+            },
+            Phase::Closed => return None,
+        };
+        let request = self
+            .requests
+            .values()
+            .filter_map(|waiting| waiting.until)
+            .min()
+            .map(|at| Deadline {
+                at,
+                timer: Timer::Request,
+            });
+        Some(request.map_or(own, |request| request.min(own)))
+    }
+
+    fn handle_push(&mut self, push: Push, now: Now) {
+        if &*push.event == CHALLENGE {
+            if matches!(self.phase, Phase::Greeting { .. }) {
+                self.handle_challenge(&push, now);
+            }
+            return;
+        }
+        if !self.is_ready() {
+            return;
+        }
+        if let Some(gap) = push.seq.and_then(|seq| self.watcher.follow(seq)) {
+            self.suspect = true;
+            self.events.push_back(Event::Gap(gap));
+        }
+        self.events.push_back(Event::Push(push));
+    }
+
+    fn handle_challenge(&mut self, push: &Push, now: Now) {
+        #[derive(Deserialize)]
+        struct Challenge {
+            nonce: String,
+            #[serde(default)]
+            ts: u64,
+        }
+        match push.payload.read::<Challenge>() {
+            Ok(challenge) => {
+                self.phase = Phase::Challenged {
+                    until: now.at + self.timeouts.handshake,
+                };
+                self.events.push_back(Event::Challenge {
+                    nonce: challenge.nonce.into(),
+                    ts: challenge.ts,
+                });
+            }
+            Err(_) => self.close(
+                Close::new(close_code::POLICY, "connect challenge missing nonce"),
+                now,
+            ),
+        }
+    }
+
+    fn handle_hello(&mut self, outcome: Outcome, now: Now) {
+        if !outcome.ok {
+            let error = outcome
+                .error
+                .unwrap_or_else(|| ErrorShape::unavailable("refused without a reason"));
+            self.events.push_back(Event::Refused(Box::new(error)));
+            return self.close(Close::new(close_code::POLICY, "connect failed"), now);
+        }
+        let hello = outcome
+            .payload
+            .and_then(|payload| Hello::read(payload).ok());
+        let Some(hello) = hello else {
+            let error = ErrorShape::unavailable("the gateway's hello-ok has an unknown shape");
+            self.events.push_back(Event::Refused(Box::new(error)));
+            return self.close(Close::new(close_code::POLICY, "invalid hello-ok"), now);
+        };
+        self.watcher = Watcher::new(hello.protocol);
+        self.phase = Phase::Ready {
+            patience: hello.tick_interval * 2,
+        };
+        self.events.push_back(Event::Ready(Box::new(hello)));
+    }
+
+    fn handle_response(&mut self, id: &str, outcome: Outcome) {
+        let Ok(number) = id.parse::<u64>() else {
+            return;
+        };
+        let Some(waiting) = self.requests.get_mut(&number) else {
+            return;
+        };
+        let request = RequestId(number);
+        if waiting.expect == Expect::Final
+            && let Some(payload) = accepted(&outcome)
+        {
+            if waiting.until.take().is_some() {
+                self.events.push_back(Event::Accepted { request, payload });
+            }
+            return;
+        }
+        self.requests.remove(&number);
+        self.events.push_back(Event::Finished { request, outcome });
+    }
+
+    fn fail(&mut self, request: RequestId, failure: Failure) {
+        self.events.push_back(Event::Failed { request, failure });
+    }
+
+    fn end(&mut self) {
+        self.phase = Phase::Closed;
+        self.out.clear();
+        for (number, waiting) in core::mem::take(&mut self.requests) {
+            let failure = if waiting.sent {
+                Failure::Unknown
+            } else {
+                Failure::NotSent
+            };
+            self.fail(RequestId(number), failure);
+        }
+        self.events.push_back(Event::Closed);
+    }
+}
+
+/// The payload of a first answer that announces a second one.
+fn accepted(outcome: &Outcome) -> Option<Json> {
+    #[derive(Deserialize)]
+    struct Status {
+        status: String,
+    }
+    let payload = outcome.payload.as_ref().filter(|_| outcome.ok)?;
+    let status: Status = payload.read().ok()?;
+    (status.status == "accepted").then(|| payload.clone())
+}
+
+impl Hello {
+    fn read(raw: Json) -> Result<Self, crate::json::NotJson> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Wire {
+            protocol: u32,
+            #[serde(default)]
+            server: Server,
+            #[serde(default)]
+            auth: Auth,
+            #[serde(default)]
+            policy: Policy,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Server {
+            #[serde(default)]
+            version: String,
+            #[serde(default)]
+            conn_id: String,
+        }
+        #[derive(Default, Deserialize)]
+        struct Auth {
+            scopes: Option<Vec<String>>,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Policy {
+            tick_interval_ms: Option<u64>,
+            max_payload: Option<u64>,
+        }
+        let wire: Wire = raw.read()?;
+        let tick = wire.policy.tick_interval_ms.filter(|ms| *ms > 0);
+        Ok(Self {
+            protocol: wire.protocol,
+            server_version: wire.server.version,
+            conn_id: wire.server.conn_id,
+            scopes: wire.auth.scopes,
+            tick_interval: Duration::from_millis(tick.unwrap_or(30_000)),
+            max_payload: wire.policy.max_payload.unwrap_or(26_214_400),
+            raw,
+        })
+    }
+}

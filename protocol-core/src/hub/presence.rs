@@ -1,0 +1,361 @@
+//! Who is there: one row per device, instance or connection, and when to push the list.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::Peer;
+use crate::hello::connect::Client;
+use crate::hello::ok::Grant;
+use crate::json::{Json, Object, array};
+use crate::limits::Limits;
+use crate::server::ConnId;
+use crate::time::{Instant, Now};
+
+/// The newest `cli` and `backend` connections that have rows.
+const TRANSIENT_ROWS: usize = 50;
+/// What presence pushes may take of all connections together, in bytes per second.
+const BYTES_PER_SECOND: usize = 64 << 20;
+
+/// What is known of one participant; members that are not known are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Row {
+    /// The name of its host, or of the program.
+    pub host: Option<String>,
+    /// Its address.
+    pub ip: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// Its operating system.
+    pub platform: Option<String>,
+    /// The family of its device.
+    pub device_family: Option<String>,
+    /// The model of its device.
+    pub model_identifier: Option<String>,
+    /// How it is used.
+    pub mode: Option<String>,
+    /// How long ago it had input from its user, in seconds.
+    pub last_input_seconds: Option<u64>,
+    /// Why the row was written.
+    pub reason: Option<String>,
+    /// Tags of its own choice.
+    pub tags: Vec<String>,
+    /// The row in one line, for people.
+    pub text: Option<String>,
+    /// Its device.
+    pub device_id: Option<String>,
+    /// Its roles.
+    pub roles: Vec<String>,
+    /// Its scopes.
+    pub scopes: Vec<String>,
+    /// What stays the same when it reconnects.
+    pub instance_id: Option<String>,
+    /// Since when it is connected, in milliseconds since 1970.
+    pub online_since: Option<u64>,
+}
+
+impl Row {
+    fn write(&self, ts: u64) -> Json {
+        let mut object = Object::new()
+            .maybe_text("host", self.host.as_deref())
+            .maybe_text("ip", self.ip.as_deref())
+            .maybe_text("version", self.version.as_deref())
+            .maybe_text("platform", self.platform.as_deref())
+            .maybe_text("deviceFamily", self.device_family.as_deref())
+            .maybe_text("modelIdentifier", self.model_identifier.as_deref())
+            .maybe_text("mode", self.mode.as_deref())
+            .maybe_text("deviceId", self.device_id.as_deref());
+        if let Some(seconds) = self.last_input_seconds {
+            object = object.number("lastInputSeconds", seconds);
+        }
+        for (name, values) in [
+            ("roles", &self.roles),
+            ("scopes", &self.scopes),
+            ("tags", &self.tags),
+        ] {
+            if !values.is_empty() {
+                object = object.texts(name, values);
+            }
+        }
+        object = object
+            .maybe_text("instanceId", self.instance_id.as_deref())
+            .maybe_text("reason", self.reason.as_deref());
+        if let Some(since) = self.online_since {
+            object = object.number("onlineSince", since);
+        }
+        object
+            .number("ts", ts)
+            .maybe_text("text", self.text.as_deref())
+            .finish()
+    }
+}
+
+/// What makes two announcements the same participant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    Device(Box<str>),
+    Instance(Box<str>),
+    Connection(ConnId),
+    Text(Box<str>),
+}
+
+#[derive(Debug)]
+struct Entry {
+    row: Row,
+    json: Json,
+    live: BTreeSet<ConnId>,
+    /// Whether the row is dropped as soon as nobody is behind it.
+    transient: bool,
+    /// The version at which the row appeared.
+    since_version: u64,
+    /// When nobody was behind it any more; an announced row counts from its announcement.
+    gone: Option<Instant>,
+}
+
+#[derive(Debug)]
+pub(super) struct Presence {
+    gateway: Json,
+    entries: BTreeMap<Key, Entry>,
+    rows: usize,
+    kept: Duration,
+    rhythm: Duration,
+    version: u64,
+    list: Option<Json>,
+    pushed_version: u64,
+    pushed_list: Option<Json>,
+    next_push: Instant,
+}
+
+/// Which connections a push must reach.
+pub(super) struct Flush {
+    unchanged_since: Option<u64>,
+    version: u64,
+}
+
+impl Flush {
+    /// Whether a connection that last saw `seen` must see the list again.
+    pub(super) fn is_stale(&self, seen: u64) -> bool {
+        seen < self.version && Some(seen) != self.unchanged_since
+    }
+}
+
+impl Presence {
+    pub(super) fn new(gateway: Row, limits: &Limits, now: Now) -> Self {
+        Self {
+            gateway: gateway.write(now.unix_ms),
+            entries: BTreeMap::new(),
+            rows: limits.presence_rows,
+            kept: limits.presence_kept,
+            rhythm: limits.presence,
+            version: 1,
+            list: None,
+            pushed_version: 1,
+            pushed_list: None,
+            next_push: now.at,
+        }
+    }
+
+    pub(super) const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The list as JSON, the gateway itself first; serialised once per version.
+    pub(super) fn list(&mut self) -> &Json {
+        let Self {
+            list,
+            gateway,
+            entries,
+            ..
+        } = self;
+        list.get_or_insert_with(|| {
+            array(core::iter::once(&*gateway).chain(entries.values().map(|entry| &entry.json)))
+        })
+    }
+
+    /// Writes the row of a new connection; none for probes.
+    pub(super) fn join(
+        &mut self,
+        conn: ConnId,
+        client: &Client,
+        peer: &Peer,
+        grant: &Grant,
+        now: Now,
+    ) -> Option<Key> {
+        if client.mode == "probe" {
+            return None;
+        }
+        let key = match (&grant.device_id, &client.instance_id) {
+            (Some(device), _) => Key::Device(device.clone()),
+            (None, Some(instance)) => Key::Instance(instance.as_str().into()),
+            (None, None) => Key::Connection(conn),
+        };
+        let row = joined_row(client, peer, grant, now);
+        let json = row.write(now.unix_ms);
+        self.changed();
+        let version = self.version;
+        let entry = self.entries.entry(key.clone()).or_insert_with(|| Entry {
+            row: Row::default(),
+            json: Json::null(),
+            live: BTreeSet::new(),
+            transient: true,
+            since_version: version,
+            gone: None,
+        });
+        entry.transient = grant.device_id.is_none() && !matches!(&*client.mode, "ui" | "node");
+        entry.live.insert(conn);
+        entry.gone = None;
+        entry.row = row;
+        entry.json = json;
+        self.drop_surplus();
+        Some(key)
+    }
+
+    /// A connection left: its row goes, or says so.
+    pub(super) fn leave(&mut self, conn: ConnId, key: &Key, now: Now) {
+        let pushed = self.pushed_version;
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        entry.live.remove(&conn);
+        if !entry.live.is_empty() {
+            return;
+        }
+        if entry.transient || entry.since_version > pushed {
+            self.entries.remove(key);
+        } else {
+            entry.gone = Some(now.at);
+            entry.row.reason = Some("disconnect".into());
+            entry.json = entry.row.write(now.unix_ms);
+        }
+        self.changed();
+    }
+
+    /// Adds or replaces the row of a beacon: keyed by its instance, else its device, else its
+    /// text.
+    pub(super) fn announce(&mut self, row: Row, now: Now) {
+        let key = if let Some(instance) = &row.instance_id {
+            Key::Instance(instance.as_str().into())
+        } else if let Some(device) = &row.device_id {
+            Key::Device(device.as_str().into())
+        } else {
+            Key::Text(row.text.clone().unwrap_or_default().into())
+        };
+        let json = row.write(now.unix_ms);
+        self.changed();
+        let version = self.version;
+        let entry = self.entries.entry(key).or_insert_with(|| Entry {
+            row: Row::default(),
+            json: Json::null(),
+            live: BTreeSet::new(),
+            transient: false,
+            since_version: version,
+            gone: None,
+        });
+        entry.gone = entry.live.is_empty().then_some(now.at);
+        entry.row = row;
+        entry.json = json;
+        self.drop_surplus();
+        self.next_push = now.at;
+    }
+
+    /// When the list must be pushed, or when a row has been kept long enough.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let expiry = self
+            .entries
+            .values()
+            .filter_map(|entry| Some(entry.gone? + self.kept))
+            .min();
+        let push = (self.version > self.pushed_version).then_some(self.next_push);
+        push.into_iter().chain(expiry).min()
+    }
+
+    /// Drops rows that were kept long enough and says who must see the list now, if anybody.
+    pub(super) fn flush(&mut self, now: Now) -> Option<Flush> {
+        let kept = self.kept;
+        let before = self.entries.len();
+        self.entries
+            .retain(|_, entry| entry.gone.is_none_or(|gone| gone + kept > now.at));
+        if self.entries.len() != before {
+            self.changed();
+        }
+        if self.version == self.pushed_version || self.next_push > now.at {
+            return None;
+        }
+        let list = self.list().clone();
+        let unchanged = self.pushed_list.as_ref() == Some(&list);
+        let flush = Flush {
+            unchanged_since: unchanged.then_some(self.pushed_version),
+            version: self.version,
+        };
+        self.pushed_version = self.version;
+        self.pushed_list = Some(list);
+        Some(flush)
+    }
+
+    /// The list was pushed, at a cost of so many bytes: the next push waits accordingly.
+    pub(super) fn pushed(&mut self, bytes: usize, now: Now) {
+        let stretched = Duration::from_millis((bytes / (BYTES_PER_SECOND / 1000)) as u64);
+        self.next_push = now.at + self.rhythm.max(stretched);
+    }
+
+    fn changed(&mut self) {
+        self.version += 1;
+        self.list = None;
+    }
+
+    /// Keeps the list within its bounds: surplus transient rows go first, then rows without a
+    /// connection, then the oldest.
+    fn drop_surplus(&mut self) {
+        let transient = self
+            .entries
+            .values()
+            .filter(|entry| entry.transient)
+            .count();
+        if transient > TRANSIENT_ROWS {
+            self.drop_oldest(|entry| entry.transient);
+        }
+        if self.entries.len() > self.rows
+            && !self.drop_oldest(|entry| entry.transient)
+            && !self.drop_oldest(|entry| entry.gone.is_some())
+        {
+            self.drop_oldest(|_| true);
+        }
+    }
+
+    fn drop_oldest(&mut self, which: impl Fn(&Entry) -> bool) -> bool {
+        let oldest = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| which(entry))
+            .min_by_key(|(_, entry)| entry.since_version)
+            .map(|(key, _)| key.clone());
+        oldest.is_some_and(|key| self.entries.remove(&key).is_some())
+    }
+}
+
+fn joined_row(client: &Client, peer: &Peer, grant: &Grant, now: Now) -> Row {
+    let host = client.display_name.as_ref().unwrap_or(&client.id);
+    let ip = (!peer.address.is_loopback()).then(|| peer.address.to_string());
+    let at = ip.as_ref().map(|ip| format!(" ({ip})")).unwrap_or_default();
+    Row {
+        text: Some(format!("Node: {host}{at} · mode {}", client.mode)),
+        host: Some(host.clone()),
+        ip,
+        version: Some(client.version.clone()),
+        platform: Some(client.platform.clone()),
+        device_family: client.device_family.clone(),
+        model_identifier: client.model_identifier.clone(),
+        mode: Some(client.mode.clone()),
+        last_input_seconds: None,
+        reason: Some("connect".into()),
+        tags: Vec::new(),
+        device_id: grant.device_id.as_ref().map(ToString::to_string),
+        roles: Vec::from([grant.role.as_str().to_string()]),
+        scopes: grant.scopes.names().map(ToString::to_string).collect(),
+        instance_id: client.instance_id.clone(),
+        online_since: Some(now.unix_ms),
+    }
+}

@@ -1,0 +1,172 @@
+//! Who a connection is, and what it may do and hear.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// The part that a connection plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Role {
+    /// Controls the gateway within its scopes.
+    Operator,
+    /// Offers commands to the gateway; has no scopes.
+    Node,
+}
+
+impl Role {
+    /// The role's name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Node => "node",
+        }
+    }
+}
+
+/// A scope that methods and broadcast families are guarded by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Scope {
+    /// Look, but change nothing.
+    Read,
+    /// Run agents, send messages; implies [`Scope::Read`].
+    Write,
+    /// Everything; implies every scope.
+    Admin,
+    /// Decide over execution approvals.
+    Approvals,
+    /// Pair and remove devices and nodes.
+    Pairing,
+}
+
+impl Scope {
+    /// The scope's name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "operator.read",
+            Self::Write => "operator.write",
+            Self::Admin => "operator.admin",
+            Self::Approvals => "operator.approvals",
+            Self::Pairing => "operator.pairing",
+        }
+    }
+
+    const fn is_implied_by(self, name: &str) -> bool {
+        match name.as_bytes() {
+            b"operator.admin" => true,
+            b"operator.write" => matches!(self, Self::Read | Self::Write),
+            b"operator.read" => matches!(self, Self::Read),
+            b"operator.approvals" => matches!(self, Self::Approvals),
+            b"operator.pairing" => matches!(self, Self::Pairing),
+            _ => false,
+        }
+    }
+}
+
+/// The scopes that were granted to a connection, in the order in which they were asked for.
+///
+/// Names that this crate does not know are kept and echoed, and open nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scopes(Box<[String]>);
+
+impl Scopes {
+    /// No scopes at all.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Whether `scope` was granted, itself or by implication.
+    #[must_use]
+    pub fn allow(&self, scope: Scope) -> bool {
+        self.0.iter().any(|name| scope.is_implied_by(name))
+    }
+
+    /// The names as they were granted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Vec<String>> for Scopes {
+    fn from(names: Vec<String>) -> Self {
+        Self(names.into())
+    }
+}
+
+/// Who hears a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Audience {
+    /// Every connection after its hello, nodes included.
+    Everyone,
+    /// Operators that hold a scope.
+    Operators(Scope),
+    /// Everyone but those operators: nodes, and operators without the scope.
+    Others(Scope),
+}
+
+impl Audience {
+    /// Whether a connection of `role` with `scopes` belongs to it.
+    #[must_use]
+    pub fn includes(self, role: Role, scopes: &Scopes) -> bool {
+        match self {
+            Self::Everyone => true,
+            Self::Operators(scope) => role == Role::Operator && scopes.allow(scope),
+            Self::Others(scope) => role != Role::Operator || !scopes.allow(scope),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use alloc::vec;
+
+    fn granted(name: &str) -> Scopes {
+        vec![name.to_string()].into()
+    }
+
+    #[test]
+    fn write_implies_read_and_admin_implies_all() {
+        assert!(granted("operator.write").allow(Scope::Read));
+        assert!(!granted("operator.read").allow(Scope::Write));
+        assert!(!granted("operator.write").allow(Scope::Pairing));
+        for scope in [
+            Scope::Read,
+            Scope::Write,
+            Scope::Admin,
+            Scope::Approvals,
+            Scope::Pairing,
+        ] {
+            assert!(granted("operator.admin").allow(scope));
+            assert!(granted(scope.as_str()).allow(scope));
+        }
+    }
+
+    #[test]
+    fn an_unknown_scope_opens_nothing() {
+        let scopes = granted("operator.everything");
+        assert!(!scopes.allow(Scope::Read));
+        assert_eq!(scopes.names().collect::<Vec<_>>(), ["operator.everything"]);
+    }
+
+    #[test]
+    fn a_node_never_hears_what_operators_hear() {
+        let all = granted("operator.admin");
+        assert!(Audience::Operators(Scope::Read).includes(Role::Operator, &all));
+        assert!(!Audience::Operators(Scope::Read).includes(Role::Node, &all));
+        assert!(Audience::Others(Scope::Read).includes(Role::Node, &all));
+        assert!(!Audience::Others(Scope::Read).includes(Role::Operator, &all));
+    }
+}

@@ -1,0 +1,11 @@
+//! One connection as a gateway sees it.
+//!
+//! A [`Connection`] knows nothing of its siblings; [`crate::hub::Hub`] holds them all.
+
+mod connection;
+mod outbox;
+mod token;
+
+pub use connection::{Connection, Event, Session};
+pub use outbox::Delivery;
+pub use token::{Applicant, Call, ConnId, Misuse, Wrong};

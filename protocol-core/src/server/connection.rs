@@ -1,0 +1,559 @@
+//! The state machine of one connection.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+
+use super::outbox::{Delivery, Outbox};
+use super::token::{Applicant, Call, ConnId, Misuse, Wrong};
+use crate::error_shape::ErrorShape;
+use crate::fault::{Consequence, PeerFault};
+use crate::frame::inbound::{Inbound, Request};
+use crate::frame::outgoing::{Class, Outcome, Publication, StateVersion, Transmit};
+use crate::frame::{Close, close_code};
+use crate::hello::connect::ConnectParams;
+use crate::hello::ok::Grant;
+use crate::hello::{CHALLENGE, CONNECT};
+use crate::json::{Json, Object};
+use crate::limits::Limits;
+use crate::scope::{Audience, Role, Scopes};
+use crate::time::{Deadline, Instant, Now, Timer};
+
+/// One socket of a gateway.
+///
+/// Everything the peer does goes in through a `handle_*` call; what follows from it comes out of
+/// [`Self::poll_event`], [`Self::poll_transmit`] and [`Self::poll_timeout`]. A fault of the peer
+/// has its consequence queued when the call returns; it is never an `Err`.
+#[derive(Debug)]
+pub struct Connection {
+    id: ConnId,
+    limits: Limits,
+    phase: Phase,
+    outbox: Outbox,
+    events: VecDeque<Event>,
+    calls: BTreeMap<u64, Waiting>,
+    last_serial: u64,
+    malformed: u32,
+    heard: Instant,
+    pinged: Instant,
+    ping_every: core::time::Duration,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Connecting {
+        until: Instant,
+    },
+    Deciding(Box<Deciding>),
+    Open(Session),
+    /// A close was queued; the socket is dropped at the latest then.
+    Closing {
+        until: Instant,
+    },
+    Closed,
+}
+
+#[derive(Debug)]
+struct Deciding {
+    until: Instant,
+    request: Box<str>,
+    protocol: u32,
+    held: VecDeque<Inbound>,
+    held_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    id: Box<str>,
+    acknowledged: bool,
+}
+
+/// Who an open connection is.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// The protocol version that was chosen for it.
+    pub protocol: u32,
+    /// Its role.
+    pub role: Role,
+    /// Its scopes.
+    pub scopes: Scopes,
+    /// Who it is, across reconnects.
+    pub principal: Arc<str>,
+}
+
+impl Session {
+    /// Whether it belongs to the audience of a push.
+    #[must_use]
+    pub fn hears(&self, publication: &Publication) -> bool {
+        publication.audience.includes(self.role, &self.scopes)
+    }
+}
+
+/// What a connection tells its owner.
+#[derive(Debug)]
+pub enum Event {
+    /// A well-formed `connect` waits to be admitted or refused.
+    Connect {
+        /// The token to decide with.
+        applicant: Applicant,
+        /// What it says of itself.
+        params: Box<ConnectParams>,
+    },
+    /// A request waits for its answer.
+    Request {
+        /// The token to answer with.
+        call: Call,
+        /// What is asked.
+        request: Request,
+    },
+    /// The peer broke a clause; the consequence is queued.
+    Fault(PeerFault),
+    /// The connection is over; its tokens are void.
+    Closed,
+}
+
+impl Connection {
+    /// Opens a connection and queues the challenge.
+    ///
+    /// `nonce` must be fresh and hard to guess. `jitter` spreads the pings of many connections: it
+    /// shortens the distance between pings by up to a fifth.
+    #[must_use]
+    pub fn new(id: ConnId, limits: Limits, nonce: &str, jitter: u8, now: Now) -> Self {
+        let mut outbox = Outbox::default();
+        outbox.unnumbered(Arc::new(Publication {
+            event: CHALLENGE,
+            payload: Object::new()
+                .text("nonce", nonce)
+                .number("ts", now.unix_ms)
+                .finish(),
+            audience: Audience::Everyone,
+            class: Class::Ordinary,
+        }));
+        Self {
+            id,
+            limits,
+            phase: Phase::Connecting {
+                until: now.at + limits.handshake,
+            },
+            outbox,
+            events: VecDeque::new(),
+            calls: BTreeMap::new(),
+            last_serial: 0,
+            malformed: 0,
+            heard: now.at,
+            pinged: now.at,
+            ping_every: limits.ping - limits.ping * u32::from(jitter) / (5 * 255),
+        }
+    }
+
+    /// The connection's name.
+    #[must_use]
+    pub const fn id(&self) -> ConnId {
+        self.id
+    }
+
+    /// Who it is, once it was admitted.
+    #[must_use]
+    pub const fn session(&self) -> Option<&Session> {
+        match &self.phase {
+            Phase::Open(session) => Some(session),
+            Phase::Connecting { .. }
+            | Phase::Deciding(_)
+            | Phase::Closing { .. }
+            | Phase::Closed => None,
+        }
+    }
+
+    /// Whether more input is wanted: not while a `connect` is being decided, not after the end.
+    #[must_use]
+    pub const fn wants_input(&self) -> bool {
+        matches!(self.phase, Phase::Connecting { .. } | Phase::Open(_))
+    }
+
+    /// Whether it is over.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed)
+    }
+
+    /// Whether it may still send or receive frames.
+    #[must_use]
+    pub const fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Closing { .. } | Phase::Closed)
+    }
+
+    /// The peer sent a message.
+    pub fn handle_frame(&mut self, inbound: Inbound, now: Now) {
+        self.heard = now.at;
+        match &mut self.phase {
+            Phase::Connecting { .. } => self.handle_first(inbound, now),
+            Phase::Deciding(deciding) => {
+                deciding.held_bytes += inbound.size();
+                if deciding.held_bytes > self.limits.held_before_hello {
+                    self.fault(PeerFault::TooMuchBeforeHello, None, now);
+                } else {
+                    deciding.held.push_back(inbound);
+                }
+            }
+            Phase::Open(_) => self.handle_open(inbound, now),
+            Phase::Closing { .. } | Phase::Closed => {}
+        }
+    }
+
+    /// The transport found the peer at fault: too large, no UTF-8, no WebSocket.
+    pub fn handle_fault(&mut self, fault: PeerFault, now: Now) {
+        self.heard = now.at;
+        if !self.is_ending() {
+            self.fault(fault, None, now);
+        }
+    }
+
+    /// Bytes arrived that are no message yet: a pong, a part of a frame.
+    pub fn handle_activity(&mut self, now: Now) {
+        self.heard = now.at;
+    }
+
+    /// The socket is gone; nothing more is sent.
+    pub fn handle_disconnect(&mut self) {
+        if !self.is_closed() {
+            self.end();
+        }
+    }
+
+    /// Time passed.
+    pub fn handle_timeout(&mut self, now: Now) {
+        match &self.phase {
+            Phase::Connecting { until } if *until <= now.at => {
+                self.fault(PeerFault::HandshakeTimeout, None, now);
+            }
+            Phase::Deciding(deciding) if deciding.until <= now.at => {
+                self.fault(PeerFault::HandshakeTimeout, None, now);
+            }
+            Phase::Open(_) if self.heard + self.limits.silence <= now.at => {
+                self.fault(PeerFault::Silent, None, now);
+            }
+            Phase::Open(_) if self.pinged + self.ping_every <= now.at => {
+                self.pinged = now.at;
+                self.outbox.ping();
+            }
+            Phase::Closing { until } if *until <= now.at => self.end(),
+            Phase::Connecting { .. }
+            | Phase::Deciding(_)
+            | Phase::Open(_)
+            | Phase::Closing { .. }
+            | Phase::Closed => {}
+        }
+    }
+
+    /// Lets the applicant in: `hello` becomes the answer to its `connect`.
+    ///
+    /// # Errors
+    /// [`Misuse`] when the token is another connection's. An applicant that has gone in the
+    /// meantime is no error: `Ok(false)`.
+    pub fn admit(
+        &mut self,
+        applicant: Applicant,
+        grant: &Grant,
+        hello: impl FnOnce(u32) -> Json,
+        now: Now,
+    ) -> Result<bool, Misuse<Applicant>> {
+        if applicant.conn != self.id {
+            return Err(misuse(applicant, Wrong::Elsewhere));
+        }
+        let Phase::Deciding(deciding) = &mut self.phase else {
+            return Ok(false);
+        };
+        let protocol = deciding.protocol;
+        let request = core::mem::take(&mut deciding.request);
+        let held = core::mem::take(&mut deciding.held);
+        self.outbox
+            .reply(request, Outcome::success(hello(protocol)));
+        self.phase = Phase::Open(Session {
+            protocol,
+            role: grant.role,
+            scopes: grant.scopes.clone(),
+            principal: Arc::clone(&grant.principal),
+        });
+        for inbound in held {
+            self.handle_open(inbound, now);
+        }
+        Ok(true)
+    }
+
+    /// Turns the applicant away: its `connect` is answered with `error`, and the connection closes
+    /// with `code` and the words of `reason`.
+    ///
+    /// # Errors
+    /// [`Misuse`] when the token is another connection's.
+    pub fn refuse(
+        &mut self,
+        applicant: Applicant,
+        error: ErrorShape,
+        close: Close,
+        now: Now,
+    ) -> Result<(), Misuse<Applicant>> {
+        if applicant.conn != self.id {
+            return Err(misuse(applicant, Wrong::Elsewhere));
+        }
+        if let Phase::Deciding(deciding) = &mut self.phase {
+            let request = core::mem::take(&mut deciding.request);
+            self.outbox.reply(request, Outcome::failure(error));
+            self.close(close, now);
+        }
+        Ok(())
+    }
+
+    /// Sends a first answer and keeps the request open for its final one.
+    ///
+    /// # Errors
+    /// [`Misuse`] when the token is another connection's, or was acknowledged before.
+    pub fn interim(
+        &mut self,
+        call: Call,
+        payload: impl Into<Json>,
+        now: Now,
+    ) -> Result<Call, Misuse<Call>> {
+        if call.conn != self.id {
+            return Err(misuse(call, Wrong::Elsewhere));
+        }
+        match self.calls.get_mut(&call.serial) {
+            Some(waiting) if waiting.acknowledged => Err(misuse(call, Wrong::State)),
+            Some(waiting) => {
+                waiting.acknowledged = true;
+                let id = waiting.id.clone();
+                self.answer(id, Outcome::success(payload), now);
+                Ok(call)
+            }
+            None => Ok(call),
+        }
+    }
+
+    /// Sends the answer of a request, or the final one if it was acknowledged.
+    ///
+    /// A request whose connection has ended in the meantime is forgotten.
+    ///
+    /// # Errors
+    /// [`Misuse`] when the token is another connection's.
+    pub fn finish(&mut self, call: Call, outcome: Outcome, now: Now) -> Result<(), Misuse<Call>> {
+        if call.conn != self.id {
+            return Err(misuse(call, Wrong::Elsewhere));
+        }
+        if let Some(waiting) = self.calls.remove(&call.serial) {
+            self.answer(waiting.id, outcome, now);
+        }
+        Ok(())
+    }
+
+    /// Queues a push, if the connection belongs to its audience.
+    pub fn publish(&mut self, publication: &Arc<Publication>, now: Now) -> Delivery {
+        match &self.phase {
+            Phase::Open(session) if session.hears(publication) => {
+                let delivery = self.outbox.publish(publication, &self.limits);
+                if delivery == Delivery::Overflow {
+                    self.fault(PeerFault::SlowConsumer, None, now);
+                }
+                delivery
+            }
+            Phase::Connecting { .. }
+            | Phase::Deciding(_)
+            | Phase::Open(_)
+            | Phase::Closing { .. }
+            | Phase::Closed => Delivery::NotForThem,
+        }
+    }
+
+    /// Ends the connection: queued pushes are discarded, small replies still go out.
+    pub fn close(&mut self, close: Close, now: Now) {
+        if !self.is_ending() {
+            self.outbox.close(close);
+            self.calls.clear();
+            self.phase = Phase::Closing {
+                until: now.at + self.limits.close,
+            };
+        }
+    }
+
+    /// The next thing to do to the socket; `version` is the state that pushes carry now.
+    pub fn poll_transmit(&mut self, version: StateVersion) -> Option<Transmit> {
+        let session = match &self.phase {
+            Phase::Open(session) => Some(session),
+            Phase::Closed => return None,
+            Phase::Connecting { .. } | Phase::Deciding(_) | Phase::Closing { .. } => None,
+        };
+        self.outbox.pull(session, version, &self.limits)
+    }
+
+    /// Everything that was pulled is written.
+    pub fn sent(&mut self) {
+        self.outbox.sent();
+    }
+
+    /// Whether [`Self::poll_transmit`] has something to give.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        !self.is_closed() && !self.outbox.is_empty()
+    }
+
+    /// The next thing the owner must know.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is due, and what for.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Deadline> {
+        let (at, timer) = match &self.phase {
+            Phase::Connecting { until } => (*until, Timer::Handshake),
+            Phase::Deciding(deciding) => (deciding.until, Timer::Handshake),
+            Phase::Open(_) => {
+                let ping = self.pinged + self.ping_every;
+                let silence = self.heard + self.limits.silence;
+                if silence < ping {
+                    (silence, Timer::Silence)
+                } else {
+                    (ping, Timer::Ping)
+                }
+            }
+            Phase::Closing { until } => (*until, Timer::Close),
+            Phase::Closed => return None,
+        };
+        Some(Deadline { at, timer })
+    }
+
+    /// The bytes that wait to be sent, those included that were pulled and are not yet written.
+    #[must_use]
+    pub const fn queued_bytes(&self) -> usize {
+        self.outbox.backlog()
+    }
+
+    /// How many requests wait for an answer.
+    #[must_use]
+    pub fn open_calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn handle_first(&mut self, inbound: Inbound, now: Now) {
+        let request = match inbound {
+            Inbound::Malformed => return self.fault(PeerFault::FirstMessageNotJson, None, now),
+            Inbound::Invalid(_) => return self.fault(PeerFault::FirstMessageNoRequest, None, now),
+            Inbound::Request(request) => request,
+        };
+        match self.applicant(&request) {
+            Err(fault) => self.fault(fault, Some(request.id), now),
+            Ok((params, protocol)) => {
+                let until = match self.phase {
+                    Phase::Connecting { until } => until,
+                    Phase::Deciding(_) | Phase::Open(_) | Phase::Closing { .. } | Phase::Closed => {
+                        return;
+                    }
+                };
+                self.phase = Phase::Deciding(Box::new(Deciding {
+                    until,
+                    request: request.id,
+                    protocol,
+                    held: VecDeque::new(),
+                    held_bytes: 0,
+                }));
+                self.events.push_back(Event::Connect {
+                    applicant: Applicant { conn: self.id },
+                    params,
+                });
+            }
+        }
+    }
+
+    fn applicant(&self, request: &Request) -> Result<(Box<ConnectParams>, u32), PeerFault> {
+        if &*request.method != CONNECT {
+            return Err(PeerFault::FirstRequestNotConnect);
+        }
+        let params =
+            ConnectParams::read(request.params.as_ref()).map_err(PeerFault::ConnectParams)?;
+        let protocol = params
+            .versions
+            .newest_common()
+            .ok_or(PeerFault::Versions(params.versions))?;
+        match params.role.as_str() {
+            "operator" | "node" => Ok((Box::new(params), protocol)),
+            "worker" => Err(PeerFault::WorkerRole),
+            _ => Err(PeerFault::Role),
+        }
+    }
+
+    fn handle_open(&mut self, inbound: Inbound, now: Now) {
+        match inbound {
+            Inbound::Malformed => {
+                self.malformed += 1;
+                let fault = if self.malformed >= self.limits.malformed_in_row {
+                    PeerFault::MalformedInRow
+                } else {
+                    PeerFault::Malformed
+                };
+                self.fault(fault, None, now);
+            }
+            Inbound::Invalid(frame) => {
+                self.malformed = 0;
+                self.fault(PeerFault::InvalidFrame(frame.finding), Some(frame.id), now);
+            }
+            Inbound::Request(request) => {
+                self.malformed = 0;
+                if &*request.method == CONNECT {
+                    self.fault(PeerFault::SecondConnect, Some(request.id), now);
+                } else if self.calls.len() >= self.limits.open_calls {
+                    self.fault(PeerFault::TooManyCalls, Some(request.id), now);
+                } else {
+                    self.open_call(request);
+                }
+            }
+        }
+    }
+
+    fn open_call(&mut self, request: Request) {
+        self.last_serial += 1;
+        let serial = self.last_serial;
+        self.calls.insert(
+            serial,
+            Waiting {
+                id: request.id.clone(),
+                acknowledged: false,
+            },
+        );
+        let call = Call {
+            conn: self.id,
+            serial,
+        };
+        self.events.push_back(Event::Request { call, request });
+    }
+
+    /// Queues a fault's consequence; `id` is what an answer is addressed to.
+    fn fault(&mut self, fault: PeerFault, id: Option<Box<str>>, now: Now) {
+        let Consequence { answer, close } = fault.consequence();
+        self.events.push_back(Event::Fault(fault));
+        if let Some(error) = answer {
+            let id = id.unwrap_or_else(|| crate::frame::INVALID_ID.into());
+            self.answer(id, Outcome::failure(error), now);
+        }
+        if let Some(close) = close {
+            self.close(close, now);
+        }
+    }
+
+    /// Queues an answer; one that no longer fits into the outbox ends the connection.
+    fn answer(&mut self, id: Box<str>, outcome: Outcome, now: Now) {
+        self.outbox.reply(id, outcome);
+        if self.outbox.backlog() > self.limits.outbox && !self.is_ending() {
+            self.events.push_back(Event::Fault(PeerFault::SlowConsumer));
+            self.close(Close::new(close_code::POLICY, "slow consumer"), now);
+        }
+    }
+
+    fn end(&mut self) {
+        self.phase = Phase::Closed;
+        self.outbox.clear();
+        self.calls.clear();
+        self.events.push_back(Event::Closed);
+    }
+}
+
+const fn misuse<T>(token: T, wrong: Wrong) -> Misuse<T> {
+    Misuse { token, wrong }
+}

@@ -1,0 +1,245 @@
+//! What waits to be sent on one connection.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+
+use super::connection::Session;
+use crate::error_shape::ErrorShape;
+use crate::frame::Close;
+use crate::frame::outgoing::{Class, Frame, Outcome, Publication, StateVersion, Transmit};
+use crate::json::Object;
+use crate::limits::Limits;
+
+/// The most bytes of a reply that is still sent once the connection is closing.
+const SMALL_REPLY: usize = 65_536;
+/// What an envelope takes beside its payload, in bytes, about.
+const ENVELOPE: usize = 64;
+
+/// What became of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// It waits to be sent.
+    Queued,
+    /// The connection does not belong to its audience, or is not open.
+    NotForThem,
+    /// It was dropped because too much waits already; its number is spent.
+    Dropped,
+    /// More waits than may: the connection must be closed.
+    Overflow,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    entries: VecDeque<Entry>,
+    close: Option<Close>,
+    waiting: usize,
+    in_flight: usize,
+    pushes: usize,
+    last_seq: u64,
+    state_waits: [bool; 3],
+}
+
+#[derive(Debug)]
+enum Entry {
+    Reply { id: Box<str>, outcome: Outcome },
+    Push(Arc<Publication>),
+    Unnumbered(Arc<Publication>),
+    Hole(u64),
+    Ping,
+}
+
+impl Entry {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Reply { id, outcome } => id.len() + outcome.weight() + ENVELOPE,
+            Self::Push(publication) | Self::Unnumbered(publication) => {
+                publication.event.len() + publication.payload.len() + ENVELOPE
+            }
+            Self::Hole(_) => 0,
+            Self::Ping => 2,
+        }
+    }
+}
+
+impl Outbox {
+    pub(crate) fn reply(&mut self, id: Box<str>, outcome: Outcome) {
+        self.push_back(Entry::Reply { id, outcome });
+    }
+
+    pub(crate) fn ping(&mut self) {
+        self.push_back(Entry::Ping);
+    }
+
+    /// Queues a push that has no number and is for this connection alone.
+    pub(crate) fn unnumbered(&mut self, publication: Arc<Publication>) {
+        self.push_back(Entry::Unnumbered(publication));
+    }
+
+    pub(crate) fn publish(&mut self, publication: &Arc<Publication>, limits: &Limits) -> Delivery {
+        match publication.class {
+            Class::State(state) => {
+                if core::mem::replace(&mut self.state_waits[state as usize], true) {
+                    self.remove_older(publication.class);
+                }
+            }
+            Class::Delta => {
+                let slow =
+                    self.backlog() > limits.outbox_soft || self.pushes >= limits.outbox_soft_pushes;
+                if slow {
+                    self.hole();
+                    return Delivery::Dropped;
+                }
+            }
+            Class::Ordinary => {}
+        }
+        self.pushes += 1;
+        self.push_back(Entry::Push(Arc::clone(publication)));
+        if self.backlog() > limits.outbox {
+            Delivery::Overflow
+        } else {
+            Delivery::Queued
+        }
+    }
+
+    /// Says how the connection ends: pushes are discarded, small replies still go out before the
+    /// close. Only the first close counts.
+    pub(crate) fn close(&mut self, close: Close) {
+        if self.close.is_some() {
+            return;
+        }
+        self.entries
+            .retain(|entry| matches!(entry, Entry::Reply { .. }) && entry.weight() <= SMALL_REPLY);
+        self.waiting = self.entries.iter().map(Entry::weight).sum();
+        self.pushes = 0;
+        self.close = Some(close);
+    }
+
+    /// Forgets everything: nothing can be sent any more.
+    pub(crate) fn clear(&mut self) {
+        *self = Self {
+            last_seq: self.last_seq,
+            ..Self::default()
+        };
+    }
+
+    /// The next thing to do to the socket.
+    pub(crate) fn pull(
+        &mut self,
+        session: Option<&Session>,
+        version: StateVersion,
+        limits: &Limits,
+    ) -> Option<Transmit> {
+        while let Some(entry) = self.entries.pop_front() {
+            let weight = entry.weight();
+            self.waiting -= weight;
+            let transmit = match entry {
+                Entry::Reply { id, outcome } => Transmit::Frame(Frame::Response {
+                    id,
+                    outcome: within(outcome, limits.frame),
+                }),
+                Entry::Push(publication) => {
+                    self.pushes -= 1;
+                    match self.number(publication, session, version, limits) {
+                        Some(frame) => Transmit::Frame(frame),
+                        None => continue,
+                    }
+                }
+                Entry::Unnumbered(publication) => Transmit::Frame(Frame::Event {
+                    publication,
+                    seq: None,
+                    state_version: None,
+                }),
+                Entry::Hole(count) => {
+                    self.last_seq += count;
+                    continue;
+                }
+                Entry::Ping => Transmit::Ping,
+            };
+            self.in_flight += weight;
+            return Some(transmit);
+        }
+        self.close.take().map(Transmit::Close)
+    }
+
+    /// What was pulled and is not yet written counts as waiting until the writer says so.
+    pub(crate) fn sent(&mut self) {
+        self.in_flight = 0;
+    }
+
+    /// Whether [`Self::pull`] has something to give.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.close.is_none()
+    }
+
+    /// The bytes that wait, those included that were pulled and are not yet written.
+    pub(crate) const fn backlog(&self) -> usize {
+        self.waiting + self.in_flight
+    }
+
+    fn push_back(&mut self, entry: Entry) {
+        if self.close.is_none() {
+            self.waiting += entry.weight();
+            self.entries.push_back(entry);
+        }
+    }
+
+    fn hole(&mut self) {
+        if let Some(Entry::Hole(count)) = self.entries.back_mut() {
+            *count += 1;
+        } else {
+            self.push_back(Entry::Hole(1));
+        }
+    }
+
+    fn remove_older(&mut self, class: Class) {
+        let older = self
+            .entries
+            .iter()
+            .position(|entry| matches!(entry, Entry::Push(waiting) if waiting.class == class));
+        if let Some(entry) = older.and_then(|index| self.entries.remove(index)) {
+            self.waiting -= entry.weight();
+            self.pushes -= 1;
+        }
+    }
+
+    fn number(
+        &mut self,
+        publication: Arc<Publication>,
+        session: Option<&Session>,
+        version: StateVersion,
+        limits: &Limits,
+    ) -> Option<Frame> {
+        let mut state_version = None;
+        if let Class::State(state) = publication.class {
+            self.state_waits[state as usize] = false;
+            state_version = state.is_versioned().then_some(version);
+        }
+        if !session.is_some_and(|session| session.hears(&publication)) {
+            return None;
+        }
+        self.last_seq += 1;
+        let frame = Frame::Event {
+            publication,
+            seq: Some(self.last_seq),
+            state_version,
+        };
+        (frame.size_hint() <= limits.frame).then_some(frame)
+    }
+}
+
+/// Replaces an answer that no frame may hold.
+fn within(outcome: Outcome, limit: usize) -> Outcome {
+    let bytes = outcome.weight();
+    if bytes + ENVELOPE <= limit {
+        return outcome;
+    }
+    Outcome::failure(
+        ErrorShape::unavailable("the answer is larger than a frame may be").with_details(
+            Object::new()
+                .text("code", "PAYLOAD_TOO_LARGE")
+                .number("bytes", bytes as u64)
+                .number("limit", limit as u64),
+        ),
+    )
+}
