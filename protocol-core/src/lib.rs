@@ -1,3 +1,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 //! core
+
+extern crate alloc;
+
+pub mod device;
