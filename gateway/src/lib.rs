@@ -1,1 +1,3 @@
 //! The OpenClaw Gateway as an operator runs it.
+
+pub mod device;
