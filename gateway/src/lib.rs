@@ -1,3 +1,4 @@
 //! The OpenClaw Gateway as an operator runs it.
 
 pub mod device;
+pub mod throttle;
