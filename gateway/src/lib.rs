@@ -1,6 +1,8 @@
 //! The OpenClaw Gateway as an operator runs it.
 
+pub mod config;
 pub mod device;
 pub mod environment;
 pub mod paths;
+pub mod secret;
 pub mod throttle;
