@@ -4,5 +4,6 @@ pub mod config;
 pub mod device;
 pub mod environment;
 pub mod paths;
+pub mod port;
 pub mod secret;
 pub mod throttle;
