@@ -6,4 +6,5 @@ pub mod environment;
 pub mod paths;
 pub mod port;
 pub mod secret;
+pub mod startup;
 pub mod throttle;
