@@ -95,6 +95,10 @@ mod tests {
         for wrong in ["", "test-toke", "test-token ", "Test-token", "test-token\0"] {
             assert!(!shared.matches(wrong), "{wrong:?}");
         }
+        // Enough that one of them would share the first byte of the digest.
+        for guess in 0..5000 {
+            assert!(!shared.matches(&guess.to_string()), "{guess}");
+        }
     }
 
     #[test]
