@@ -9,6 +9,7 @@
 extern crate alloc;
 
 pub mod client;
+pub mod device;
 pub mod error_shape;
 pub mod fault;
 pub mod frame;

@@ -1,0 +1,272 @@
+//! The operator's `openclaw.json`.
+//!
+//! The file is JSON5: comments, trailing commas, single quotes, bare keys, hexadecimal numbers, leading `+` and `.`, and the
+//! escapes of ECMAScript strings. Of JSON5 these are not read: unicode escapes and combining characters in bare keys, a
+//! comment that touches the end of a bare key, and line separators (U+2028, U+2029) as the end of a `//` comment. Beyond
+//! JSON5, bare keys may hold `-` and start with a digit, and strings may run over lines.
+//!
+//! Keys that this gateway does not know are kept in mind and never an error: the same file may serve a newer release.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use crate::secret::Secret;
+
+mod read;
+
+/// How large a configuration file may be, in bytes.
+pub const CONFIG_LIMIT: u64 = 1024 * 1024;
+
+/// What the configuration file says, as far as this gateway knows its keys.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The section `gateway`.
+    pub gateway: GatewayConfig,
+    unknown_keys: Vec<String>,
+}
+
+/// The section `gateway`: the gateway's own settings.
+#[derive(Clone, Debug, Default)]
+pub struct GatewayConfig {
+    /// `gateway.mode`: whether this host runs the gateway; none by default, which blocks a start.
+    pub mode: Option<Mode>,
+    /// `gateway.port`: where to listen; by default the profile's port.
+    pub port: Option<u16>,
+    /// `gateway.bind`: which addresses to listen on; loopback by default, because nobody else is let in unasked.
+    pub bind: Option<Bind>,
+    /// The section `gateway.auth`.
+    pub auth: AuthConfig,
+    /// The section `gateway.remote`.
+    pub remote: RemoteConfig,
+}
+
+/// The section `gateway.auth`: how clients prove that they may connect.
+#[derive(Clone, Debug, Default)]
+pub struct AuthConfig {
+    /// `gateway.auth.mode`: by default whichever secret is found.
+    pub mode: Option<AuthMode>,
+    /// `gateway.auth.token`.
+    pub token: Option<Secret>,
+    /// `gateway.auth.password`.
+    pub password: Option<Secret>,
+}
+
+/// The section `gateway.remote`: the gateway on another host that clients of this host use.
+#[derive(Clone, Debug, Default)]
+pub struct RemoteConfig {
+    /// `gateway.remote.url`: a `ws://` or `wss://` address.
+    pub url: Option<String>,
+    /// `gateway.remote.token`.
+    pub token: Option<Secret>,
+    /// `gateway.remote.password`.
+    pub password: Option<Secret>,
+}
+
+/// Whether a host runs its own gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The gateway runs on this host.
+    Local,
+    /// This host only has clients of a gateway elsewhere.
+    Remote,
+}
+
+/// Which addresses a gateway listens on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bind {
+    /// This host only.
+    Loopback,
+    /// Every address of this host.
+    Lan,
+    /// The gateway's choice, which is loopback.
+    Auto,
+    /// The address in a tailnet; not supported yet.
+    Tailnet,
+    /// An address of the operator's own; not supported yet.
+    Custom,
+}
+
+impl Bind {
+    /// Reads the word that flags and files use.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [
+            Self::Loopback,
+            Self::Lan,
+            Self::Auto,
+            Self::Tailnet,
+            Self::Custom,
+        ]
+        .into_iter()
+        .find(|bind| bind.word() == word)
+    }
+
+    /// Returns the word that flags and files use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Loopback => "loopback",
+            Self::Lan => "lan",
+            Self::Auto => "auto",
+            Self::Tailnet => "tailnet",
+            Self::Custom => "custom",
+        }
+    }
+}
+
+/// How clients prove that they may connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthMode {
+    /// Not at all; only for a gateway that listens on loopback.
+    None,
+    /// With the shared token.
+    Token,
+    /// With the shared password.
+    Password,
+    /// Through a proxy that vouches for them; not supported yet.
+    TrustedProxy,
+}
+
+impl AuthMode {
+    /// Reads the word that flags and files use.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::None, Self::Token, Self::Password, Self::TrustedProxy]
+            .into_iter()
+            .find(|mode| mode.word() == word)
+    }
+
+    /// Returns the word that flags and files use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Token => "token",
+            Self::Password => "password",
+            Self::TrustedProxy => "trusted-proxy",
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration from text; `path` only serves its errors.
+    ///
+    /// If a key stands twice, the last one counts.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        read::config(text).map_err(|kind| ConfigError {
+            path: path.to_owned(),
+            kind,
+        })
+    }
+
+    /// Reads the configuration file; `None` if there is none. It blocks.
+    pub fn read(path: &Path) -> Result<Option<Self>, ConfigError> {
+        let fault = |kind| ConfigError {
+            path: path.to_owned(),
+            kind,
+        };
+        let metadata = match fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(fault(ConfigFault::Unreadable(error))),
+        };
+        // Opening a pipe would wait for somebody to write into it.
+        if !metadata.is_file() {
+            return Err(fault(ConfigFault::NotAFile));
+        }
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(CONFIG_LIMIT + 1).read_to_end(&mut bytes))
+            .map_err(|error| fault(ConfigFault::Unreadable(error)))?;
+        if bytes.len() as u64 > CONFIG_LIMIT {
+            return Err(fault(ConfigFault::TooLarge));
+        }
+        let text = std::str::from_utf8(&bytes).map_err(|error| {
+            let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            fault(ConfigFault::NotText {
+                line: 1 + good.iter().filter(|byte| **byte == b'\n').count(),
+            })
+        })?;
+        Self::parse(text, path).map(Some)
+    }
+
+    /// Reads the configuration file without blocking the executor; `None` if there is none.
+    pub async fn load(path: &Path) -> Result<Option<Self>, ConfigError> {
+        let path = path.to_owned();
+        blocking::unblock(move || Self::read(&path)).await
+    }
+
+    /// Returns the keys that this gateway does not know, as dotted paths in the order of the file.
+    ///
+    /// Of an unknown section only the section is named. They are escaped and cut, fit to be printed.
+    pub fn unknown_keys(&self) -> &[String] {
+        &self.unknown_keys
+    }
+}
+
+/// Why a configuration file cannot be used.
+#[derive(Debug)]
+pub struct ConfigError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub kind: ConfigFault,
+}
+
+/// What is wrong with a configuration file.
+#[derive(Debug)]
+pub enum ConfigFault {
+    /// It is a directory, a pipe or a device.
+    NotAFile,
+    /// It cannot be read.
+    Unreadable(io::Error),
+    /// It is larger than [`CONFIG_LIMIT`].
+    TooLarge,
+    /// It is not UTF-8.
+    NotText {
+        /// The line of the first bad byte, from 1.
+        line: usize,
+    },
+    /// It is not JSON5.
+    Syntax {
+        /// The line, from 1.
+        line: usize,
+        /// The column in characters, from 1.
+        column: usize,
+        /// What the parser missed.
+        message: &'static str,
+    },
+    /// It is empty, or holds something else than one object.
+    NotAnObject,
+    /// A key has a value it cannot have.
+    Value {
+        /// The key as a dotted path.
+        key: &'static str,
+        /// What the value must be; never what it is.
+        expectation: &'static str,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Invalid config at {}", self.path.display())?;
+        match &self.kind {
+            ConfigFault::NotAFile => f.write_str(": not a regular file"),
+            ConfigFault::Unreadable(error) => write!(f, ": cannot be read: {error}"),
+            ConfigFault::TooLarge => write!(f, ": larger than {CONFIG_LIMIT} bytes"),
+            ConfigFault::NotText { line } => write!(f, ":{line}: not UTF-8 text"),
+            ConfigFault::Syntax {
+                line,
+                column,
+                message,
+            } => write!(f, ":{line}:{column}: {message}"),
+            ConfigFault::NotAnObject => {
+                f.write_str(": must hold one object, such as {gateway: {mode: \"local\"}}")
+            }
+            ConfigFault::Value { key, expectation } => write!(f, ": {key}: {expectation}"),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,381 @@
+//! Which of several secrets counts: flag, then environment, then configuration, then the token file.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::file::{TokenFile, TokenFileFault};
+use super::{Secret, SharedSecret};
+use crate::config::{AuthMode, Config};
+use crate::environment::{Environment, GATEWAY_PASSWORD, GATEWAY_TOKEN, NotText};
+
+/// Whether a secret was set as a token or as a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretKind {
+    /// A token; clients send it in `auth.token`.
+    Token,
+    /// A password; clients send it in `auth.password`.
+    Password,
+}
+
+impl SecretKind {
+    /// Returns the word that `gateway.auth.mode` and `authMode` use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Password => "password",
+        }
+    }
+}
+
+/// Where a secret came from, in words that may be shown to anybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A command-line flag, by its name.
+    Flag(&'static str),
+    /// An environment variable, by its name.
+    Environment(&'static str),
+    /// A configuration key, by its dotted path.
+    Config(&'static str),
+    /// The token file.
+    File(PathBuf),
+    /// The token file, written just now.
+    Generated(PathBuf),
+}
+
+impl fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) | Self::Environment(name) | Self::Config(name) => f.write_str(name),
+            Self::File(path) | Self::Generated(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// A secret with its kind and its source.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The secret.
+    pub secret: Secret,
+    /// Whether it was set as a token or as a password.
+    pub kind: SecretKind,
+    /// Where it came from.
+    pub source: SecretSource,
+}
+
+impl Resolved {
+    /// Returns what a gateway needs in order to recognise the secret.
+    pub fn shared(&self) -> SharedSecret {
+        SharedSecret::new(&self.secret)
+    }
+}
+
+/// The secrets given as flags.
+#[derive(Clone, Debug, Default)]
+pub struct SecretFlags {
+    /// `--token`.
+    pub token: Option<Secret>,
+    /// `--password`.
+    pub password: Option<Secret>,
+}
+
+impl SecretFlags {
+    /// Takes the values of `--token` and `--password` as they were typed; a blank one is a fault.
+    pub fn new(token: Option<&str>, password: Option<&str>) -> Result<Self, SecretFault> {
+        let take = |typed: Option<&str>, flag| {
+            typed
+                .map(|typed| Secret::new(typed).ok_or(SecretFault::BlankFlag(flag)))
+                .transpose()
+        };
+        Ok(Self {
+            token: take(token, TOKEN_FLAG)?,
+            password: take(password, PASSWORD_FLAG)?,
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.token.is_none() && self.password.is_none()
+    }
+}
+
+/// What a starting gateway finds.
+#[derive(Clone, Debug)]
+pub enum ServerSecret {
+    /// This secret is to be used.
+    Found(Resolved),
+    /// The mode is `none`: clients need no secret.
+    NotWanted,
+    /// There is none; the kind is set where a mode asks for that kind.
+    Missing(Option<SecretKind>),
+}
+
+/// Finds the secret of a gateway that starts.
+///
+/// Flag, environment, `gateway.auth`, token file: the first of them that has one wins. `--auth` decides the kind; without it a
+/// secret given as a flag does; without that `gateway.auth.mode` does; without that whichever is found first. Two secrets at one
+/// place, with nothing to choose between them, are a fault. The token file is read only when nothing before it has a secret,
+/// and never for a password.
+pub fn for_server(
+    flags: &SecretFlags,
+    auth: Option<AuthMode>,
+    env: &Environment,
+    config: Option<&Config>,
+    read_file: impl FnOnce() -> Result<Option<TokenFile>, TokenFileFault>,
+) -> Result<ServerSecret, SecretFault> {
+    if let Some(auth) = auth {
+        for (given, flag, wanted) in [
+            (&flags.token, TOKEN_FLAG, AuthMode::Token),
+            (&flags.password, PASSWORD_FLAG, AuthMode::Password),
+        ] {
+            if given.is_some() && auth != wanted {
+                return Err(SecretFault::Contradiction { flag, auth });
+            }
+        }
+    }
+    let mode = match auth {
+        Some(auth) => Some(auth),
+        None if !flags.is_empty() => None,
+        None => config.and_then(|config| config.gateway.auth.mode),
+    };
+    let kind = match mode {
+        None => None,
+        Some(AuthMode::None) => return Ok(ServerSecret::NotWanted),
+        Some(AuthMode::Token) => Some(SecretKind::Token),
+        Some(AuthMode::Password) => Some(SecretKind::Password),
+        Some(AuthMode::TrustedProxy) => {
+            return Err(SecretFault::ProxyUnsupported {
+                flag: auth.is_some(),
+            });
+        }
+    };
+    let mut places = vec![Place::flags(flags), Place::environment(env)?];
+    places.extend(config.map(Place::local_config));
+    for place in places {
+        if let Some(found) = place.only(kind)? {
+            return Ok(ServerSecret::Found(found));
+        }
+    }
+    if kind != Some(SecretKind::Password)
+        && let Some(file) = read_file().map_err(SecretFault::File)?
+    {
+        return Ok(ServerSecret::Found(file.into()));
+    }
+    Ok(ServerSecret::Missing(kind))
+}
+
+/// Which gateway a client talks to; it decides which secrets may be sent there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The gateway of this host and profile: everything it would find itself.
+    Local,
+    /// The gateway in `gateway.remote.url`: flags, environment and `gateway.remote`.
+    Remote,
+    /// A gateway named by `--url`: flags only, so that no other gateway's secret leaks to it.
+    Explicit,
+}
+
+/// Finds the secret a client sends: flag, then environment, then configuration, then the token file, as far as the target
+/// allows them.
+///
+/// For the local gateway `gateway.auth.mode` chooses the kind, as it does for the gateway. Where nothing chooses, a token is
+/// preferred. `None` means that no secret is known, which a gateway in mode `none` does not mind.
+pub fn for_client(
+    target: Target,
+    flags: &SecretFlags,
+    env: &Environment,
+    config: Option<&Config>,
+    read_file: impl FnOnce() -> Result<Option<TokenFile>, TokenFileFault>,
+) -> Result<Option<Resolved>, SecretFault> {
+    if let Some(found) = Place::flags(flags).only(None)? {
+        return Ok(Some(found));
+    }
+    let (configured, mode) = match target {
+        Target::Explicit => return Ok(None),
+        Target::Remote => (config.map(Place::remote_config), None),
+        Target::Local => (
+            config.map(Place::local_config),
+            config.and_then(|config| config.gateway.auth.mode),
+        ),
+    };
+    let kind = match mode {
+        Some(AuthMode::Token) => Some(SecretKind::Token),
+        Some(AuthMode::Password) => Some(SecretKind::Password),
+        Some(AuthMode::None | AuthMode::TrustedProxy) | None => None,
+    };
+    for place in [Some(Place::environment(env)?), configured]
+        .into_iter()
+        .flatten()
+    {
+        if let Some(found) = place.preferred(kind) {
+            return Ok(Some(found));
+        }
+    }
+    if target == Target::Local && kind != Some(SecretKind::Password) {
+        return Ok(read_file().map_err(SecretFault::File)?.map(Resolved::from));
+    }
+    Ok(None)
+}
+
+/// Why no secret can be chosen.
+#[derive(Debug)]
+pub enum SecretFault {
+    /// A flag was given without a value.
+    BlankFlag(&'static str),
+    /// A flag gives a secret that `--auth` has no use for.
+    Contradiction {
+        /// The flag.
+        flag: &'static str,
+        /// What `--auth` says.
+        auth: AuthMode,
+    },
+    /// One place has a token and a password, and nothing chooses.
+    TwoSecrets {
+        /// Where the token is.
+        token: SecretSource,
+        /// Where the password is.
+        password: SecretSource,
+    },
+    /// The mode `trusted-proxy` is not supported yet.
+    ProxyUnsupported {
+        /// Whether `--auth` asked for it, and not the configuration.
+        flag: bool,
+    },
+    /// A variable is not text.
+    NotText(NotText),
+    /// The token file is of no use.
+    File(TokenFileFault),
+}
+
+impl SecretFault {
+    /// Tells whether the command line is to blame, and not the host's set-up.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::BlankFlag(_) | Self::Contradiction { .. } => true,
+            Self::TwoSecrets { token, .. } => matches!(token, SecretSource::Flag(_)),
+            Self::ProxyUnsupported { flag } => *flag,
+            Self::NotText(_) | Self::File(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for SecretFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BlankFlag(flag) => write!(f, "Invalid {flag}. It must not be empty."),
+            Self::Contradiction { flag, auth } => {
+                write!(f, "{flag} and --auth {} contradict each other; pass one of them.", auth.word())
+            }
+            Self::TwoSecrets { token, password } if self.is_usage() => {
+                write!(f, "{token} and {password} exclude each other; pass one of them.")
+            }
+            Self::TwoSecrets { token, password } => write!(
+                f,
+                "{token} and {password} are both set; remove one, or set gateway.auth.mode to \"token\" or \"password\"."
+            ),
+            Self::ProxyUnsupported { flag: true } => {
+                f.write_str("--auth trusted-proxy is not supported yet; use \"token\" or \"password\".")
+            }
+            Self::ProxyUnsupported { flag: false } => f.write_str(
+                "gateway.auth.mode \"trusted-proxy\" is not supported yet; set it to \"token\" or \"password\".",
+            ),
+            Self::NotText(fault) => fault.fmt(f),
+            Self::File(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for SecretFault {}
+
+const TOKEN_FLAG: &str = "--token";
+const PASSWORD_FLAG: &str = "--password";
+
+impl From<TokenFile> for Resolved {
+    fn from(file: TokenFile) -> Self {
+        Self {
+            secret: file.secret,
+            kind: SecretKind::Token,
+            source: SecretSource::File(file.path),
+        }
+    }
+}
+
+/// One of the places that may hold a token, a password, or both.
+struct Place {
+    token: Option<Resolved>,
+    password: Option<Resolved>,
+}
+
+impl Place {
+    fn new(token: Option<Secret>, password: Option<Secret>, source: [SecretSource; 2]) -> Self {
+        let [token_source, password_source] = source;
+        Self {
+            token: token.map(|secret| Resolved {
+                secret,
+                kind: SecretKind::Token,
+                source: token_source,
+            }),
+            password: password.map(|secret| Resolved {
+                secret,
+                kind: SecretKind::Password,
+                source: password_source,
+            }),
+        }
+    }
+
+    fn flags(flags: &SecretFlags) -> Self {
+        Self::new(
+            flags.token.clone(),
+            flags.password.clone(),
+            [TOKEN_FLAG, PASSWORD_FLAG].map(SecretSource::Flag),
+        )
+    }
+
+    fn environment(env: &Environment) -> Result<Self, SecretFault> {
+        let read = |name| env.get(name).map(|text| text.and_then(Secret::new));
+        Ok(Self::new(
+            read(GATEWAY_TOKEN).map_err(SecretFault::NotText)?,
+            read(GATEWAY_PASSWORD).map_err(SecretFault::NotText)?,
+            [GATEWAY_TOKEN, GATEWAY_PASSWORD].map(SecretSource::Environment),
+        ))
+    }
+
+    fn local_config(config: &Config) -> Self {
+        let auth = &config.gateway.auth;
+        Self::new(
+            auth.token.clone(),
+            auth.password.clone(),
+            ["gateway.auth.token", "gateway.auth.password"].map(SecretSource::Config),
+        )
+    }
+
+    fn remote_config(config: &Config) -> Self {
+        let remote = &config.gateway.remote;
+        Self::new(
+            remote.token.clone(),
+            remote.password.clone(),
+            ["gateway.remote.token", "gateway.remote.password"].map(SecretSource::Config),
+        )
+    }
+
+    fn only(self, kind: Option<SecretKind>) -> Result<Option<Resolved>, SecretFault> {
+        match (kind, self.token, self.password) {
+            (None, Some(token), Some(password)) => Err(SecretFault::TwoSecrets {
+                token: token.source,
+                password: password.source,
+            }),
+            (None, token, password) => Ok(token.or(password)),
+            (Some(SecretKind::Token), token, _) => Ok(token),
+            (Some(SecretKind::Password), _, password) => Ok(password),
+        }
+    }
+
+    fn preferred(self, kind: Option<SecretKind>) -> Option<Resolved> {
+        match kind {
+            None => self.token.or(self.password),
+            Some(SecretKind::Token) => self.token,
+            Some(SecretKind::Password) => self.password,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
