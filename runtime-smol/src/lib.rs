@@ -1,1 +1,10 @@
-//! placeholder
+//! Sockets, tasks and a clock around the OpenClaw Gateway protocol core, on smol.
+//!
+//! [`server`] drives a [`Hub`](openclaw_protocol_core::hub::Hub) for a gateway; [`http`] reads the
+//! head of every socket before it becomes a WebSocket.
+
+pub mod clock;
+pub mod http;
+mod meter;
+pub mod random;
+pub mod server;

@@ -164,10 +164,10 @@ impl Connection {
         }
     }
 
-    /// Whether more input is wanted: not while a `connect` is being decided, not after the end.
+    /// Whether the socket may be read: not while a `connect` is being decided.
     #[must_use]
     pub const fn wants_input(&self) -> bool {
-        matches!(self.phase, Phase::Connecting { .. } | Phase::Open(_))
+        !matches!(self.phase, Phase::Deciding(_))
     }
 
     /// Whether it is over.

@@ -1,0 +1,13 @@
+//! A gateway's sockets: listeners, one task per socket, and the owner of the hub.
+//!
+//! What the gateway decides is the [`Application`]'s, what the protocol says is the core's; in
+//! here bytes are moved and time passes.
+
+mod link;
+mod listener;
+mod owner;
+mod socket;
+mod stop;
+
+pub use listener::{Endpoint, ListenError, Server, ServerLimits, Stopper};
+pub use owner::{Application, Handle, HandleClosed};

@@ -1,0 +1,130 @@
+//! What the owner and the task of one socket share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use async_channel::Sender;
+use atomic_waker::AtomicWaker;
+use openclaw_protocol_core::fault::PeerFault;
+use openclaw_protocol_core::frame::inbound::Inbound;
+use openclaw_protocol_core::frame::outgoing::Transmit;
+use openclaw_protocol_core::hub::Peer;
+use openclaw_protocol_core::server::ConnId;
+
+/// The most frames of one socket that wait for the owner; then the socket is not read.
+const MAX_FRAMES: usize = 32;
+/// The most bytes of one socket that wait for the owner; one whole frame always passes.
+const MAX_BYTES: usize = 1 << 20;
+
+/// What the task of a socket tells the owner.
+pub(crate) enum FromSocket {
+    /// A socket was upgraded.
+    Open { peer: Peer, link: Link },
+    /// The peer sent a message.
+    Frame { conn: ConnId, inbound: Inbound },
+    /// The peer broke a rule of the transport.
+    Fault { conn: ConnId, fault: PeerFault },
+    /// Bytes came that are no message yet.
+    Activity { conn: ConnId },
+    /// The last batch is written.
+    Sent { conn: ConnId },
+    /// The socket is gone.
+    Gone { conn: ConnId },
+}
+
+/// What the owner gives the task of a socket: things to send, in order.
+pub(crate) struct Batch {
+    pub(crate) conn: ConnId,
+    /// Whether the peer has had its hello.
+    pub(crate) admitted: bool,
+    pub(crate) transmits: Vec<Transmit>,
+}
+
+/// The owner's end of a socket. Dropping it ends the socket.
+pub(crate) struct Link {
+    pub(crate) batches: Sender<Batch>,
+    pub(crate) gate: Arc<Gate>,
+    /// Whether a batch is being written.
+    pub(crate) writing: bool,
+}
+
+/// Stops a socket from being read while too much of it waits, or while its peer is being decided
+/// on.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    frames: AtomicUsize,
+    bytes: AtomicUsize,
+    shut: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Gate {
+    /// The socket hands a frame over.
+    pub(crate) fn take(&self, bytes: usize) {
+        self.frames.fetch_add(1, Ordering::AcqRel);
+        self.bytes.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// The owner has dealt with a frame.
+    pub(crate) fn give_back(&self, bytes: usize) {
+        self.frames.fetch_sub(1, Ordering::AcqRel);
+        self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.waker.wake();
+    }
+
+    /// Nothing is read until [`Self::open`].
+    pub(crate) fn shut(&self) {
+        self.shut.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn open(&self) {
+        if self.shut.swap(false, Ordering::AcqRel) {
+            self.waker.wake();
+        }
+    }
+
+    /// Ready when the socket may be read.
+    pub(crate) fn poll_open(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_open() {
+            return Poll::Ready(());
+        }
+        self.waker.register(cx.waker());
+        if self.is_open() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        !self.shut.load(Ordering::Acquire)
+            && self.frames.load(Ordering::Acquire) < MAX_FRAMES
+            && self.bytes.load(Ordering::Acquire) < MAX_BYTES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_whole_frame_always_passes() {
+        let gate = Gate::default();
+        assert!(gate.is_open());
+        gate.take(25 << 20);
+        assert!(!gate.is_open());
+        gate.give_back(25 << 20);
+        assert!(gate.is_open());
+    }
+
+    #[test]
+    fn many_small_frames_shut_it_too() {
+        let gate = Gate::default();
+        for _ in 0..MAX_FRAMES {
+            assert!(gate.is_open());
+            gate.take(1);
+        }
+        assert!(!gate.is_open());
+    }
+}

@@ -1,0 +1,400 @@
+//! The one task that holds the hub and the application.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender, TrySendError};
+use futures_lite::stream::Stream;
+use futures_lite::{FutureExt, future};
+use openclaw_protocol_core::frame::outgoing::Transmit;
+use openclaw_protocol_core::hub::{Event, Hub};
+use openclaw_protocol_core::server::ConnId;
+use openclaw_protocol_core::time::{Instant, Now};
+use smol::Timer;
+
+use super::link::{Batch, FromSocket, Link};
+use super::socket::FRAGMENT;
+use super::stop::Stop;
+use crate::clock::Clock;
+
+/// The most messages of each kind that one turn takes.
+const PER_TURN: usize = 64;
+/// The most commands that wait; whoever sends one more waits for room.
+const MAX_COMMANDS: usize = 256;
+
+/// What a gateway does with what its connections say.
+///
+/// Every call runs on the owner's task and must return at once: slow work goes into tasks of its
+/// own, which come back with a [`Handle`].
+pub trait Application: Send + 'static {
+    /// What its tasks come back with.
+    type Command: Send + 'static;
+
+    /// A connection said something.
+    fn handle_event(&mut self, hub: &mut Hub, event: Event, now: Now);
+
+    /// A task came back.
+    fn handle_command(&mut self, hub: &mut Hub, command: Self::Command, now: Now);
+
+    /// Time passed.
+    fn handle_timeout(&mut self, hub: &mut Hub, now: Now);
+
+    /// When [`Self::handle_timeout`] is due.
+    fn poll_timeout(&self) -> Option<Instant>;
+
+    /// The gateway is about to stop: no new work is taken on from now.
+    fn drain(&mut self, hub: &mut Hub, now: Now);
+
+    /// Whether all work that had begun is done.
+    fn is_drained(&self) -> bool;
+
+    /// The time to drain is over: what still runs is ended, and everybody who waits is told.
+    fn finish(&mut self, hub: &mut Hub, now: Now);
+}
+
+/// Brings commands to the application from anywhere.
+pub struct Handle<C> {
+    commands: Sender<C>,
+    last_words: Sender<C>,
+}
+
+impl<C> Handle<C> {
+    /// Sends a command; waits while too many wait already.
+    ///
+    /// # Errors
+    /// [`HandleClosed`] when the gateway has stopped.
+    pub async fn send(&self, command: C) -> Result<(), HandleClosed> {
+        self.commands.send(command).await.map_err(|_| HandleClosed)
+    }
+
+    /// Sends a command that must arrive and cannot wait, such as what a task leaves behind when it
+    /// is dropped. Whoever uses it sends a bounded number of them.
+    ///
+    /// # Errors
+    /// [`HandleClosed`] when the gateway has stopped.
+    pub fn send_last_words(&self, command: C) -> Result<(), HandleClosed> {
+        match self.last_words.try_send(command) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => Err(HandleClosed),
+        }
+    }
+}
+
+impl<C> Clone for Handle<C> {
+    fn clone(&self) -> Self {
+        Self {
+            commands: self.commands.clone(),
+            last_words: self.last_words.clone(),
+        }
+    }
+}
+
+impl<C> fmt::Debug for Handle<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
+/// The gateway has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandleClosed;
+
+impl fmt::Display for HandleClosed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the gateway has stopped")
+    }
+}
+
+impl std::error::Error for HandleClosed {}
+
+/// The ends of the queues that lead to the owner.
+pub(crate) struct Inlets<C> {
+    pub(crate) from_sockets: Receiver<FromSocket>,
+    pub(crate) commands: Receiver<C>,
+    pub(crate) last_words: Receiver<C>,
+    pub(crate) signals: Receiver<()>,
+}
+
+impl<C> Inlets<C> {
+    pub(crate) fn new(signals: Receiver<()>) -> (Self, Sender<FromSocket>, Handle<C>) {
+        let (to_owner, from_sockets) = async_channel::unbounded();
+        let (commands, command_queue) = async_channel::bounded(MAX_COMMANDS);
+        let (last_words, last_words_queue) = async_channel::unbounded();
+        let inlets = Self {
+            from_sockets,
+            commands: command_queue,
+            last_words: last_words_queue,
+            signals,
+        };
+        let handle = Handle {
+            commands,
+            last_words,
+        };
+        (inlets, to_owner, handle)
+    }
+}
+
+/// Something that came in.
+enum Input<C> {
+    Socket(FromSocket),
+    Command(C),
+    Signal,
+}
+
+pub(crate) struct Owner<A: Application> {
+    hub: Hub,
+    app: A,
+    clock: Clock,
+    links: HashMap<ConnId, Link>,
+    stop: Stop,
+    drain: Duration,
+}
+
+impl<A: Application> Owner<A> {
+    pub(crate) fn new(hub: Hub, app: A, clock: Clock, drain: Duration) -> Self {
+        Self {
+            hub,
+            app,
+            clock,
+            links: HashMap::new(),
+            stop: Stop::Not,
+            drain,
+        }
+    }
+
+    /// Serves until the gateway has stopped, and returns the application.
+    pub(crate) async fn run(mut self, inlets: Inlets<A::Command>) -> A {
+        let mut inlets = PinnedInlets::new(inlets);
+        let mut first = None;
+        loop {
+            let mut inputs: Vec<_> = first.take().into_iter().collect();
+            inlets.take_ready(&mut inputs);
+            let busy = !inputs.is_empty();
+            self.turn(inputs, self.clock.now());
+            if self.stop == Stop::Over {
+                return self.app;
+            }
+            if busy {
+                future::yield_now().await;
+            } else {
+                first = self.wait(&mut inlets).await;
+            }
+        }
+    }
+
+    /// One turn: takes in what came, lets time pass, and hands out what follows.
+    fn turn(&mut self, inputs: Vec<Input<A::Command>>, now: Now) {
+        for input in inputs {
+            match input {
+                Input::Socket(message) => self.handle_socket(message, now),
+                Input::Command(command) => {
+                    self.app.handle_command(&mut self.hub, command, now);
+                }
+                Input::Signal => {
+                    self.stop
+                        .signal(&mut self.hub, &mut self.app, self.drain, now);
+                }
+            }
+            self.pass_events_on(now);
+        }
+        if self.hub.poll_timeout().is_some_and(|due| due.at <= now.at) {
+            self.hub.handle_timeout(now);
+        }
+        if self.app.poll_timeout().is_some_and(|due| due <= now.at) {
+            self.app.handle_timeout(&mut self.hub, now);
+        }
+        self.pass_events_on(now);
+        self.hand_out();
+        self.go_on_stopping(now);
+    }
+
+    fn go_on_stopping(&mut self, now: Now) {
+        loop {
+            let before = self.stop;
+            let flushed = self.is_flushed();
+            self.stop
+                .advance(&mut self.hub, &mut self.app, flushed, now);
+            if self.stop == before {
+                return;
+            }
+            self.pass_events_on(now);
+            self.hand_out();
+        }
+    }
+
+    fn handle_socket(&mut self, message: FromSocket, now: Now) {
+        match message {
+            FromSocket::Open { peer, link } => self.open(peer, link, now),
+            FromSocket::Frame { conn, inbound } => {
+                let size = inbound.size();
+                self.hub.handle_frame(conn, inbound, now);
+                if let Some(link) = self.links.get(&conn) {
+                    link.gate.give_back(size);
+                    if self.hub.wants_input(conn) {
+                        link.gate.open();
+                    }
+                }
+            }
+            FromSocket::Fault { conn, fault } => self.hub.handle_fault(conn, fault, now),
+            FromSocket::Activity { conn } => self.hub.handle_activity(conn, now),
+            FromSocket::Sent { conn } => {
+                self.hub.sent(conn);
+                if let Some(link) = self.links.get_mut(&conn) {
+                    link.writing = false;
+                }
+                self.deliver(conn);
+            }
+            FromSocket::Gone { conn } => self.hub.handle_disconnect(conn, now),
+        }
+    }
+
+    fn open(&mut self, peer: openclaw_protocol_core::hub::Peer, link: Link, now: Now) {
+        let (Ok(nonce), Ok(jitter)) = (crate::random::uuid(), crate::random::jitter()) else {
+            log::error!("no random numbers to be had: a connection is dropped");
+            return;
+        };
+        let conn = self.hub.open(peer, &nonce, jitter, now);
+        self.links.insert(conn, link);
+    }
+
+    /// Lets the application see what connections say, until they have nothing more to say.
+    fn pass_events_on(&mut self, now: Now) {
+        while let Some(event) = self.hub.poll_event() {
+            match &event {
+                Event::Closed { conn } => {
+                    self.links.remove(conn);
+                    log::debug!("conn={conn} closed");
+                }
+                Event::Fault { conn, fault } => {
+                    log::debug!("conn={conn} clause={} {fault}", fault.clause());
+                }
+                Event::Connect { .. } | Event::Request { .. } => {}
+            }
+            self.app.handle_event(&mut self.hub, event, now);
+        }
+    }
+
+    fn hand_out(&mut self) {
+        while let Some(conn) = self.hub.poll_ready() {
+            self.deliver(conn);
+        }
+    }
+
+    /// Gives a socket its next batch, unless it still writes the last one.
+    fn deliver(&mut self, conn: ConnId) {
+        let Some(link) = self.links.get_mut(&conn) else {
+            return;
+        };
+        if self.hub.wants_input(conn) {
+            link.gate.open();
+        }
+        if link.writing {
+            return;
+        }
+        let mut transmits = Vec::new();
+        let mut bytes = 0;
+        while bytes < FRAGMENT {
+            let Some(transmit) = self.hub.poll_transmit(conn) else {
+                break;
+            };
+            if let Transmit::Frame(frame) = &transmit {
+                bytes += frame.size_hint();
+            }
+            transmits.push(transmit);
+        }
+        if transmits.is_empty() {
+            return;
+        }
+        let batch = Batch {
+            conn,
+            admitted: self.hub.session(conn).is_some(),
+            transmits,
+        };
+        link.writing = link.batches.try_send(batch).is_ok();
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.stop != Stop::Not
+            && self.links.iter().all(|(conn, link)| !link.writing && !self.hub.has_output(*conn))
+    }
+
+    /// Waits until something comes in or a timer is due.
+    async fn wait(&self, inlets: &mut PinnedInlets<A::Command>) -> Option<Input<A::Command>> {
+        let due = [
+            self.hub.poll_timeout().map(|due| due.at),
+            self.app.poll_timeout(),
+            self.stop.deadline(),
+        ];
+        let timer = match due.into_iter().flatten().min() {
+            Some(at) => Timer::at(self.clock.instant(at)),
+            None => Timer::never(),
+        };
+        let timeout = async {
+            timer.await;
+            None
+        };
+        future::poll_fn(|cx| inlets.poll_next(cx))
+            .or(timeout)
+            .await
+    }
+}
+
+/// The inlets, pinned once so that waiting for them costs no set-up each time.
+struct PinnedInlets<C> {
+    from_sockets: Pin<Box<Receiver<FromSocket>>>,
+    commands: Pin<Box<Receiver<C>>>,
+    last_words: Pin<Box<Receiver<C>>>,
+    signals: Pin<Box<Receiver<()>>>,
+}
+
+impl<C> PinnedInlets<C> {
+    fn new(inlets: Inlets<C>) -> Self {
+        Self {
+            from_sockets: Box::pin(inlets.from_sockets),
+            commands: Box::pin(inlets.commands),
+            last_words: Box::pin(inlets.last_words),
+            signals: Box::pin(inlets.signals),
+        }
+    }
+
+    /// Takes what is there, a bounded number of each kind.
+    fn take_ready(&mut self, inputs: &mut Vec<Input<C>>) {
+        if self.signals.try_recv().is_ok() {
+            inputs.push(Input::Signal);
+        }
+        for queue in [&self.commands, &self.last_words] {
+            for _ in 0..PER_TURN {
+                let Ok(command) = queue.try_recv() else {
+                    break;
+                };
+                inputs.push(Input::Command(command));
+            }
+        }
+        for _ in 0..PER_TURN {
+            let Ok(message) = self.from_sockets.try_recv() else {
+                break;
+            };
+            inputs.push(Input::Socket(message));
+        }
+    }
+
+    /// The next of them; `None` never means the end, since the owner holds what keeps them open.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Input<C>>> {
+        if let Poll::Ready(Some(())) = self.signals.as_mut().poll_next(cx) {
+            return Poll::Ready(Some(Input::Signal));
+        }
+        if let Poll::Ready(Some(command)) = self.last_words.as_mut().poll_next(cx) {
+            return Poll::Ready(Some(Input::Command(command)));
+        }
+        if let Poll::Ready(Some(command)) = self.commands.as_mut().poll_next(cx) {
+            return Poll::Ready(Some(Input::Command(command)));
+        }
+        if let Poll::Ready(Some(message)) = self.from_sockets.as_mut().poll_next(cx) {
+            return Poll::Ready(Some(Input::Socket(message)));
+        }
+        Poll::Pending
+    }
+}
