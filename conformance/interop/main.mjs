@@ -37,7 +37,10 @@ async function judge(options, gateway) {
   const runner = new Runner({ gateway, options, judge });
   const lasting = new Scene(gateway, options, judge);
   try {
-    const watched = await watch(lasting);
+    const watched = await watch(lasting).catch((error) => {
+      runner.verdict("a connection to watch is admitted", [error.message, ...judge.drain()]);
+      return [];
+    });
     await runner.run([...http, ...hello, ...requests, ...refusals, ...frames, ...runs]);
     await runner.run(watched);
     if (gateway.process) await runner.run(shutdown(lasting));
@@ -53,6 +56,12 @@ async function judge(options, gateway) {
   return runner.failed === 0 && runner.passed > 0;
 }
 
+async function reached(options) {
+  if (options.url) return runningGateway(options.url, options.token);
+  const readyWithin = options.reference ? 120_000 : 10_000;
+  return startGateway(binary(options.gateway), { token: options.token, readyWithin, verbose: options.verbose });
+}
+
 async function main() {
   let options;
   try {
@@ -65,13 +74,13 @@ async function main() {
     console.log(usage);
     return 0;
   }
-  const gateway = options.url
-    ? runningGateway(options.url, options.token)
-    : await startGateway(binary(options.gateway), {
-        token: options.token,
-        readyWithin: options.reference ? 120_000 : 10_000,
-        verbose: options.verbose,
-      });
+  const gateway = await reached(options).catch((error) => {
+    console.log(`FAIL  the gateway starts\n        ${error.message.replaceAll("\n", "\n        ")}\n0 passed, 1 failed`);
+  });
+  if (!gateway) return 1;
+  for (const signal of ["SIGINT", "SIGTERM"]) {
+    process.once(signal, () => gateway.stop().finally(() => process.exit(1)));
+  }
   let good = false;
   try {
     good = await judge(options, gateway);
@@ -85,7 +94,7 @@ async function main() {
 main().then(
   (code) => process.exit(code),
   (error) => {
-    console.error(error.message);
+    console.error(error);
     process.exit(1);
   },
 );
