@@ -15,6 +15,7 @@ pub mod fault;
 pub mod frame;
 pub mod hello;
 pub mod hub;
+pub mod idempotency;
 pub mod json;
 pub mod limits;
 pub mod scope;

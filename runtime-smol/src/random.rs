@@ -8,7 +8,7 @@ use std::io;
 /// The operating system has no random numbers to give.
 pub fn uuid() -> io::Result<String> {
     let mut bytes = [0u8; 16];
-    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    getrandom::fill(&mut bytes).map_err(io::Error::from)?;
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let mut text = String::with_capacity(36);
@@ -29,7 +29,7 @@ pub fn uuid() -> io::Result<String> {
 /// The operating system has no random numbers to give.
 pub fn jitter() -> io::Result<u8> {
     let mut byte = [0u8];
-    getrandom::fill(&mut byte).map_err(io::Error::other)?;
+    getrandom::fill(&mut byte).map_err(io::Error::from)?;
     Ok(byte[0])
 }
 

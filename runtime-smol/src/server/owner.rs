@@ -180,7 +180,7 @@ impl<A: Application> Owner<A> {
             if busy {
                 future::yield_now().await;
             } else {
-                first = self.wait(&mut inlets).await;
+                first = wait(&mut inlets, self.next_timer()).await;
             }
         }
     }
@@ -318,28 +318,33 @@ impl<A: Application> Owner<A> {
 
     fn is_flushed(&self) -> bool {
         self.stop != Stop::Not
-            && self.links.iter().all(|(conn, link)| !link.writing && !self.hub.has_output(*conn))
+            && self
+                .links
+                .iter()
+                .all(|(conn, link)| !link.writing && !self.hub.has_output(*conn))
     }
 
-    /// Waits until something comes in or a timer is due.
-    async fn wait(&self, inlets: &mut PinnedInlets<A::Command>) -> Option<Input<A::Command>> {
+    /// Fires when something is due even if nothing comes in.
+    fn next_timer(&self) -> Timer {
         let due = [
             self.hub.poll_timeout().map(|due| due.at),
             self.app.poll_timeout(),
             self.stop.deadline(),
         ];
-        let timer = match due.into_iter().flatten().min() {
+        match due.into_iter().flatten().min() {
             Some(at) => Timer::at(self.clock.instant(at)),
             None => Timer::never(),
-        };
-        let timeout = async {
-            timer.await;
-            None
-        };
-        future::poll_fn(|cx| inlets.poll_next(cx))
-            .or(timeout)
-            .await
+        }
     }
+}
+
+/// Waits until something comes in or the timer fires.
+async fn wait<C>(inlets: &mut PinnedInlets<C>, timer: Timer) -> Option<Input<C>> {
+    let timeout = async {
+        timer.await;
+        None
+    };
+    future::poll_fn(|cx| inlets.poll_next(cx)).or(timeout).await
 }
 
 /// The inlets, pinned once so that waiting for them costs no set-up each time.

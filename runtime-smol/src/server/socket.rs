@@ -281,7 +281,11 @@ pub(crate) fn split(text: Bytes) -> impl Iterator<Item = Message> {
     (0..count).map(move |index| {
         let start = index * FRAGMENT;
         let end = text.len().min(start + FRAGMENT);
-        let kind = if index == 0 { Data::Text } else { Data::Continue };
+        let kind = if index == 0 {
+            Data::Text
+        } else {
+            Data::Continue
+        };
         Message::Frame(Frame::message(
             text.slice(start..end),
             OpCode::Data(kind),
