@@ -22,7 +22,7 @@ use openclaw_runtime_smol::http::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
-const SHORT: Duration = Duration::from_millis(50);
+const SHORT: Duration = Duration::from_millis(200);
 
 type End = io::Result<Option<Upgraded<async_net::TcpStream>>>;
 
@@ -121,8 +121,14 @@ impl Handler for Desk {
                 "/nothing" => Response::empty(StatusCode::NoContent),
                 "/large" => Response::text(StatusCode::Ok, vec![b'x'; 64 << 20]),
                 "/odd" => Response::text(StatusCode::SwitchingProtocols, "")
-                    .with_header("Content-Length", "7")
                     .with_header("X-Split", "a\r\nB: c"),
+                "/framed" => Response::text(StatusCode::Ok, "framed")
+                    .with_header("Content-Length", "7")
+                    .with_header("Transfer-Encoding", "chunked")
+                    .with_header("X-Split", "a\r\nB: c"),
+                "/framed-nothing" => {
+                    Response::empty(StatusCode::NoContent).with_header("Content-Length", "7")
+                }
                 "/bye" => Response::text(StatusCode::Ok, "bye").with_header("Connection", "close"),
                 _ => Response::text(StatusCode::NotFound, "Not Found"),
             }

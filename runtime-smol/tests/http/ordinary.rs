@@ -170,9 +170,15 @@ fn a_large_answer_arrives_whole_before_the_close() {
 #[test]
 fn a_handler_can_neither_split_an_answer_nor_promise_another() {
     let server = Server::new();
-    let answers = server.whole("GET /odd HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(statuses(&answers), [500]);
-    assert!(!answers[0].head.contains("B: c"));
+    let answers = server.whole(
+        "GET /odd HTTP/1.1\r\nHost: a\r\n\r\nGET /framed HTTP/1.1\r\nHost: a\r\n\r\n\
+         GET /framed-nothing HTTP/1.1\r\nHost: a\r\n\r\n",
+    );
+    assert_eq!(statuses(&answers), [500, 200, 204]);
+    assert_eq!(answers[1].body, b"framed");
+    assert_eq!(answers[1].field("transfer-encoding"), None);
+    assert!(!answers[1].head.contains("B: c"));
+    assert_eq!(answers[2].field("content-length"), None);
 }
 
 #[test]
