@@ -1,10 +1,21 @@
 //! The OpenClaw Gateway as an operator runs it.
+//!
+//! [`startup`] decides whether a gateway may start and as what, [`service`] runs it, [`app`] is
+//! what it does with what its connections say.
 
+pub mod admission;
+pub mod agents;
+pub mod app;
 pub mod config;
 pub mod device;
+mod digest;
 pub mod environment;
+pub mod methods;
+pub mod params;
 pub mod paths;
 pub mod port;
+pub mod probes;
 pub mod secret;
+pub mod service;
 pub mod startup;
 pub mod throttle;

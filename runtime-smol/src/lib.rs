@@ -8,3 +8,4 @@ pub mod http;
 mod meter;
 pub mod random;
 pub mod server;
+pub mod threads;

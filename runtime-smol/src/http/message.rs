@@ -32,6 +32,11 @@ impl Headers {
             .filter_map(|value| value.to_str().ok())
     }
 
+    /// Returns the names of all fields, in lower case.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(|name| name.as_str())
+    }
+
     /// Tells whether a field is there, whatever its value.
     pub fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)

@@ -1,0 +1,202 @@
+//! Lets connections in, or tells them why not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use openclaw_protocol_core::device::DevicePayload;
+use openclaw_protocol_core::error_shape::ErrorShape;
+use openclaw_protocol_core::frame::{Close, close_code};
+use openclaw_protocol_core::hello::connect::ConnectParams;
+use openclaw_protocol_core::hub::{Hub, Peer};
+use openclaw_protocol_core::json::Object;
+use openclaw_protocol_core::server::Applicant;
+use openclaw_protocol_core::time::{Instant, Now};
+use openclaw_runtime_smol::server::Handle;
+use smol::Executor;
+
+use super::Command;
+use crate::admission::{Admission, Verdict};
+use crate::device::{self, DeviceFault};
+use crate::throttle::Throttle;
+
+/// How long a client is asked to wait before it tries a gateway again that is stopping.
+const STOPPING_RETRY_MS: u64 = 1_000;
+
+/// What a device proof was part of.
+#[derive(Debug)]
+pub struct Proven {
+    params: Box<ConnectParams>,
+    peer: Peer,
+}
+
+#[derive(Debug)]
+pub(super) struct Door {
+    admission: Admission,
+    throttle: Throttle,
+    /// Refusals that are spoken late, by when. Each holds a connection that has had no hello, so
+    /// there are never more than those.
+    late: BTreeMap<(Instant, u64), (Applicant, ErrorShape)>,
+    last: u64,
+    shut: bool,
+    executor: Arc<Executor<'static>>,
+    handle: Handle<Command>,
+}
+
+impl Door {
+    pub(super) fn new(
+        admission: Admission,
+        executor: Arc<Executor<'static>>,
+        handle: Handle<Command>,
+    ) -> Self {
+        Self {
+            admission,
+            throttle: Throttle::new(),
+            late: BTreeMap::new(),
+            last: 0,
+            shut: false,
+            executor,
+            handle,
+        }
+    }
+
+    /// Lets nobody in any more.
+    pub(super) fn shut(&mut self) {
+        self.shut = true;
+    }
+
+    /// A client wants to be let in.
+    pub(super) fn knock(
+        &mut self,
+        hub: &mut Hub,
+        applicant: Applicant,
+        params: Box<ConnectParams>,
+        peer: Peer,
+        nonce: &str,
+        now: Now,
+    ) {
+        if self.shut {
+            return refuse_stopping(hub, applicant, now);
+        }
+        match self.admission.judge(&params, &peer) {
+            Verdict::Admit(grant) => {
+                self.throttle.succeeded(peer.address);
+                log::info!(
+                    "conn={} admitted client={} mode={} scopes={}",
+                    applicant.conn(),
+                    params.client.id,
+                    params.client.mode,
+                    grant.scopes.names().count()
+                );
+                let _ = hub.admit(applicant, &grant, now);
+            }
+            Verdict::Prove => self.check_proof(applicant, Proven { params, peer }, nonce, now),
+            Verdict::Refuse(error) => refuse(hub, applicant, error, now),
+            Verdict::WrongSecret(error) => {
+                let wait = self.throttle.failed(peer.address, now.at.since_origin());
+                self.last += 1;
+                self.late
+                    .insert((now.at + wait, self.last), (applicant, error));
+            }
+        }
+    }
+
+    /// A device proof was checked.
+    pub(super) fn proven(
+        &mut self,
+        hub: &mut Hub,
+        applicant: Applicant,
+        proven: &Proven,
+        proof: Result<(), DeviceFault>,
+        now: Now,
+    ) {
+        if self.shut {
+            return refuse_stopping(hub, applicant, now);
+        }
+        let Proven { params, peer } = proven;
+        match self.admission.judge_device(params, peer, proof) {
+            Ok(grant) => {
+                self.throttle.succeeded(peer.address);
+                log::info!(
+                    "conn={} admitted client={} mode={} with a device",
+                    applicant.conn(),
+                    params.client.id,
+                    params.client.mode
+                );
+                let _ = hub.admit(applicant, &grant, now);
+            }
+            Err(error) => refuse(hub, applicant, error, now),
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, hub: &mut Hub, now: Now) {
+        while let Some(entry) = self.late.first_entry() {
+            if entry.key().0 > now.at {
+                break;
+            }
+            let (applicant, error) = entry.remove();
+            refuse(hub, applicant, error, now);
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.late.keys().next().map(|(at, _)| *at)
+    }
+
+    /// Checks a signature away from the owner's task.
+    fn check_proof(&self, applicant: Applicant, proven: Proven, nonce: &str, now: Now) {
+        let handle = self.handle.clone();
+        let nonce = nonce.to_owned();
+        let checking = async move {
+            let proof = verify(&proven.params, &nonce, now.unix_ms);
+            let command = Command::Proven {
+                applicant,
+                proven: Box::new(proven),
+                proof,
+            };
+            let _ = handle.send(command).await;
+        };
+        self.executor.spawn(checking).detach();
+    }
+}
+
+fn verify(params: &ConnectParams, challenge: &str, now_ms: u64) -> Result<(), DeviceFault> {
+    let Some(proof) = &params.device else {
+        return Err(DeviceFault::IdMismatch);
+    };
+    device::verify(&device::DeviceProof {
+        payload: DevicePayload {
+            device_id: &proof.id,
+            client_id: &params.client.id,
+            client_mode: &params.client.mode,
+            role: &params.role,
+            scopes: &params.scopes,
+            signed_at_ms: proof.signed_at_ms,
+            token: params.auth.signed(),
+            nonce: &proof.nonce,
+            platform: Some(&params.client.platform),
+            device_family: params.client.device_family.as_deref(),
+        },
+        public_key: &proof.public_key,
+        signature: &proof.signature,
+        challenge,
+        now_ms,
+    })
+}
+
+fn refuse(hub: &mut Hub, applicant: Applicant, error: ErrorShape, now: Now) {
+    log::info!(
+        "conn={} refused code={} detail={}",
+        applicant.conn(),
+        error.code,
+        error.detail_code().unwrap_or_default()
+    );
+    let _ = hub.refuse(applicant, error, now);
+}
+
+fn refuse_stopping(hub: &mut Hub, applicant: Applicant, now: Now) {
+    let error = ErrorShape::unavailable("gateway stopping; retry shortly")
+        .retryable_after(Some(STOPPING_RETRY_MS))
+        .with_details(Object::new().text("reason", "shutdown"));
+    let close = Close::new(close_code::TRY_LATER, "gateway stopping");
+    let _ = hub.refuse_with(applicant, error, close, now);
+}

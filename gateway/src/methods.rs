@@ -1,0 +1,100 @@
+//! The methods that are served, and who may call them.
+
+use openclaw_protocol_core::error_shape::ErrorShape;
+use openclaw_protocol_core::scope::{Role, Scope};
+use openclaw_protocol_core::server::Session;
+
+/// A method that is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// The health snapshot.
+    Health,
+    /// A short summary.
+    Status,
+    /// Who is there.
+    SystemPresence,
+    /// A presence beacon or a note.
+    SystemEvent,
+    /// An agent turn.
+    Agent,
+    /// Waits for the end of an agent turn.
+    AgentWait,
+    /// Ends an agent turn.
+    ChatAbort,
+}
+
+/// One row of the table of methods.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The method.
+    pub method: Method,
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// The scope that an operator needs for it.
+    pub scope: Option<Scope>,
+    /// Whether a node may call it.
+    pub for_nodes: bool,
+    /// Whether its first answer is followed by a final one.
+    pub two_stage: bool,
+}
+
+const fn row(method: Method, name: &'static str, scope: Option<Scope>) -> Row {
+    Row {
+        method,
+        name,
+        scope,
+        for_nodes: false,
+        two_stage: false,
+    }
+}
+
+/// Every method that is served.
+pub const TABLE: [Row; 7] = [
+    Row {
+        for_nodes: true,
+        ..row(Method::Health, "health", None)
+    },
+    row(Method::Status, "status", Some(Scope::Read)),
+    row(Method::SystemPresence, "system-presence", Some(Scope::Read)),
+    row(Method::SystemEvent, "system-event", Some(Scope::Admin)),
+    Row {
+        two_stage: true,
+        ..row(Method::Agent, "agent", Some(Scope::Write))
+    },
+    row(Method::AgentWait, "agent.wait", Some(Scope::Write)),
+    row(Method::ChatAbort, "chat.abort", Some(Scope::Write)),
+];
+
+/// Every event that is pushed.
+pub const EVENTS: [&str; 7] = [
+    "connect.challenge",
+    "agent",
+    "chat",
+    "presence",
+    "tick",
+    "health",
+    "shutdown",
+];
+
+/// Finds the method of a request and checks that its sender may call it.
+///
+/// # Errors
+/// The refusal. To senders without `operator.admin` an unknown method looks like one that needs
+/// it.
+pub fn authorize(name: &str, session: &Session) -> Result<Method, ErrorShape> {
+    let row = TABLE.iter().find(|row| row.name == name);
+    if session.role == Role::Node {
+        return match row {
+            Some(row) if row.for_nodes => Ok(row.method),
+            _ => Err(ErrorShape::invalid_request("unauthorized role: node")),
+        };
+    }
+    let needed = row.map_or(Some(Scope::Admin), |row| row.scope);
+    if let Some(scope) = needed.filter(|scope| !session.scopes.allow(*scope)) {
+        return Err(ErrorShape::missing_scope(scope.as_str()));
+    }
+    row.map(|row| row.method).ok_or_else(|| {
+        let shown = openclaw_protocol_core::json::cut(name, 120);
+        ErrorShape::invalid_request(format!("unknown method: {shown}"))
+    })
+}
