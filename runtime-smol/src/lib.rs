@@ -1,8 +1,9 @@
 //! Sockets, tasks and a clock around the OpenClaw Gateway protocol core, on smol.
 //!
 //! [`server`] drives a [`Hub`](openclaw_protocol_core::hub::Hub) for a gateway; [`http`] reads the
-//! head of every socket before it becomes a WebSocket.
+//! head of every socket before it becomes a WebSocket. [`client`] is the other end.
 
+pub mod client;
 pub mod clock;
 pub mod http;
 mod meter;

@@ -332,7 +332,7 @@ impl<A: Application> Owner<A> {
             self.stop.deadline(),
         ];
         match due.into_iter().flatten().min() {
-            Some(at) => Timer::at(self.clock.instant(at)),
+            Some(at) => self.clock.at(at).map_or_else(Timer::never, Timer::at),
             None => Timer::never(),
         }
     }
