@@ -275,6 +275,9 @@ impl Connection {
             principal: Arc::clone(&grant.principal),
         });
         for inbound in held {
+            if self.session().is_none() {
+                break;
+            }
             self.handle_open(inbound, now);
         }
         Ok(true)
