@@ -39,6 +39,7 @@ pub(crate) struct Outbox {
     pushes: usize,
     last_seq: u64,
     state_waits: [bool; 3],
+    ping_waits: bool,
 }
 
 #[derive(Debug)]
@@ -71,8 +72,11 @@ impl Outbox {
         self.push_back(Entry::Reply { id, outcome });
     }
 
+    /// Queues a ping, unless one waits already: a peer that does not read is not asked again.
     pub(crate) fn ping(&mut self) {
-        self.push_back(Entry::Ping);
+        if !core::mem::replace(&mut self.ping_waits, true) {
+            self.push_back(Entry::Ping);
+        }
     }
 
     /// Queues a push that has no number and is for this connection alone.
@@ -158,7 +162,10 @@ impl Outbox {
                     self.last_seq += count;
                     continue;
                 }
-                Entry::Ping => Transmit::Ping,
+                Entry::Ping => {
+                    self.ping_waits = false;
+                    Transmit::Ping
+                }
             };
             self.in_flight += weight;
             return Some(transmit);
