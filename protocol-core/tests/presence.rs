@@ -39,12 +39,6 @@ fn lists(gateway: &mut Gateway, conn: ConnId) -> Vec<Vec<Value>> {
         .collect()
 }
 
-fn hosts(rows: &[Value]) -> Vec<&str> {
-    rows.iter()
-        .map(|row| row["host"].as_str().expect("a host"))
-        .collect()
-}
-
 fn beacon(instance: &str, text: &str) -> Row {
     Row {
         instance_id: Some(instance.into()),

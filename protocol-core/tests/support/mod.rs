@@ -4,6 +4,7 @@
 
 mod gateway;
 mod pair;
+pub(crate) mod script;
 
 pub(crate) use gateway::{Applicants, Gateway, Heard, Joiner, closes, events, parsed};
 pub(crate) use pair::Pair;
