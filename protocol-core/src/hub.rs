@@ -201,10 +201,13 @@ impl Hub {
         self.slots.get(&conn)?.connection.session()
     }
 
-    /// How many connections have had their hello.
+    /// How many connections have had their hello and are not ending.
     #[must_use]
     pub fn admitted(&self) -> usize {
-        self.slots.len() - self.strangers.len()
+        self.slots
+            .values()
+            .filter(|slot| slot.connection.session().is_some())
+            .count()
     }
 
     /// How many sockets there are, those included that are still without hello.

@@ -42,13 +42,11 @@ impl Json {
     /// [`NotJson`] otherwise.
     pub fn parse(text: impl Into<Bytes>) -> Result<Self, NotJson> {
         let text = text.into();
-        if !depth_is_bounded(&text) {
-            return Err(NotJson);
-        }
-        match serde_json::from_slice::<serde::de::IgnoredAny>(&text) {
-            Ok(_) => Ok(Self(text)),
-            Err(_) => Err(NotJson),
-        }
+        let valid = depth_is_bounded(&text)
+            // Ignored strings are not checked to be UTF-8 by serde_json itself.
+            && core::str::from_utf8(&text)
+                .is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok());
+        if valid { Ok(Self(text)) } else { Err(NotJson) }
     }
 
     /// Writes `value` as JSON.

@@ -449,7 +449,7 @@ impl Connection {
             ts: u64,
         }
         match push.payload.read::<Challenge>() {
-            Ok(challenge) => {
+            Ok(challenge) if !challenge.nonce.trim().is_empty() => {
                 self.phase = Phase::Challenged {
                     until: now.at + self.timeouts.handshake,
                 };
@@ -458,7 +458,7 @@ impl Connection {
                     ts: challenge.ts,
                 });
             }
-            Err(_) => self.close(
+            Ok(_) | Err(_) => self.close(
                 Close::new(close_code::POLICY, "connect challenge missing nonce"),
                 now,
             ),
@@ -492,7 +492,8 @@ impl Connection {
         let Ok(number) = id.parse::<u64>() else {
             return;
         };
-        let Some(waiting) = self.requests.get_mut(&number) else {
+        let waiting = self.requests.get_mut(&number);
+        let Some(waiting) = waiting.filter(|waiting| waiting.sent) else {
             return;
         };
         let request = RequestId(number);

@@ -219,10 +219,15 @@ impl Frame {
                 id.len() + method.len() + params.as_ref().map_or(0, Json::len) + 48
             }
             Self::Response { id, outcome } => id.len() + outcome.weight() + 48,
-            Self::Event { publication, .. } => {
-                publication.event.len() + publication.payload.len() + 128
-            }
+            Self::Event { publication, .. } => publication.size_hint(),
         }
+    }
+}
+
+impl Publication {
+    /// The size of the frame that carries it, about; never less.
+    pub(crate) fn size_hint(&self) -> usize {
+        self.event.len() + self.payload.len() + 160
     }
 }
 

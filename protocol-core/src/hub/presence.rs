@@ -144,8 +144,10 @@ impl Flush {
 
 impl Presence {
     pub(super) fn new(gateway: Row, limits: &Limits, now: Now) -> Self {
+        let gateway = gateway.write(now.unix_ms);
         Self {
-            gateway: gateway.write(now.unix_ms),
+            pushed_list: Some(array([&gateway])),
+            gateway,
             entries: BTreeMap::new(),
             rows: limits.presence_rows,
             kept: limits.presence_kept,
@@ -153,7 +155,6 @@ impl Presence {
             version: 1,
             list: None,
             pushed_version: 1,
-            pushed_list: None,
             next_push: now.at,
         }
     }

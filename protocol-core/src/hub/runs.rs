@@ -90,6 +90,10 @@ impl Hub {
         };
         let call = self.acknowledge(call, payload.into(), now);
         if let (Some(entry), Some(call)) = (self.runs.open.get_mut(&serial), call) {
+            // A client that joins, goes and comes back must not leave a waiter each time.
+            entry
+                .waiters
+                .retain(|waiter| self.slots.contains_key(&waiter.conn()));
             entry.waiters.push(call);
         }
         Ok(())

@@ -267,7 +267,7 @@ impl Connection {
         let request = core::mem::take(&mut deciding.request);
         let held = core::mem::take(&mut deciding.held);
         self.outbox
-            .reply(request, Outcome::success(hello(protocol)));
+            .reply(request, Outcome::success(hello(protocol)), &self.limits);
         self.phase = Phase::Open(Session {
             protocol,
             role: grant.role,
@@ -275,6 +275,9 @@ impl Connection {
             principal: Arc::clone(&grant.principal),
         });
         for inbound in held {
+            if self.session().is_none() {
+                break;
+            }
             self.handle_open(inbound, now);
         }
         Ok(true)
@@ -297,7 +300,8 @@ impl Connection {
         }
         if let Phase::Deciding(deciding) = &mut self.phase {
             let request = core::mem::take(&mut deciding.request);
-            self.outbox.reply(request, Outcome::failure(error));
+            self.outbox
+                .reply(request, Outcome::failure(error), &self.limits);
             self.close(close, now);
         }
         Ok(())
@@ -380,7 +384,7 @@ impl Connection {
             Phase::Closed => return None,
             Phase::Connecting { .. } | Phase::Deciding(_) | Phase::Closing { .. } => None,
         };
-        self.outbox.pull(session, version, &self.limits)
+        self.outbox.pull(session, version)
     }
 
     /// Everything that was pulled is written.
@@ -539,7 +543,7 @@ impl Connection {
 
     /// Queues an answer; one that no longer fits into the outbox ends the connection.
     fn answer(&mut self, id: Box<str>, outcome: Outcome, now: Now) {
-        self.outbox.reply(id, outcome);
+        self.outbox.reply(id, outcome, &self.limits);
         if self.outbox.backlog() > self.limits.outbox && !self.is_ending() {
             self.events.push_back(Event::Fault(PeerFault::SlowConsumer));
             self.close(Close::new(close_code::POLICY, "slow consumer"), now);

@@ -23,7 +23,8 @@ pub enum Delivery {
     Queued,
     /// The connection does not belong to its audience, or is not open.
     NotForThem,
-    /// It was dropped because too much waits already; its number is spent.
+    /// It was dropped because too much waits already, or because no frame may hold it; its number
+    /// is spent.
     Dropped,
     /// More waits than may: the connection must be closed.
     Overflow,
@@ -38,6 +39,7 @@ pub(crate) struct Outbox {
     pushes: usize,
     last_seq: u64,
     state_waits: [bool; 3],
+    ping_waits: bool,
 }
 
 #[derive(Debug)]
@@ -63,12 +65,18 @@ impl Entry {
 }
 
 impl Outbox {
-    pub(crate) fn reply(&mut self, id: Box<str>, outcome: Outcome) {
+    /// Queues an answer; one that no frame may hold becomes an error at once, so that it never
+    /// counts as backlog.
+    pub(crate) fn reply(&mut self, id: Box<str>, outcome: Outcome, limits: &Limits) {
+        let outcome = within(outcome, limits.frame);
         self.push_back(Entry::Reply { id, outcome });
     }
 
+    /// Queues a ping, unless one waits already: a peer that does not read is not asked again.
     pub(crate) fn ping(&mut self) {
-        self.push_back(Entry::Ping);
+        if !core::mem::replace(&mut self.ping_waits, true) {
+            self.push_back(Entry::Ping);
+        }
     }
 
     /// Queues a push that has no number and is for this connection alone.
@@ -77,6 +85,10 @@ impl Outbox {
     }
 
     pub(crate) fn publish(&mut self, publication: &Arc<Publication>, limits: &Limits) -> Delivery {
+        if publication.size_hint() > limits.frame {
+            self.hole();
+            return Delivery::Dropped;
+        }
         match publication.class {
             Class::State(state) => {
                 if core::mem::replace(&mut self.state_waits[state as usize], true) {
@@ -128,19 +140,15 @@ impl Outbox {
         &mut self,
         session: Option<&Session>,
         version: StateVersion,
-        limits: &Limits,
     ) -> Option<Transmit> {
         while let Some(entry) = self.entries.pop_front() {
             let weight = entry.weight();
             self.waiting -= weight;
             let transmit = match entry {
-                Entry::Reply { id, outcome } => Transmit::Frame(Frame::Response {
-                    id,
-                    outcome: within(outcome, limits.frame),
-                }),
+                Entry::Reply { id, outcome } => Transmit::Frame(Frame::Response { id, outcome }),
                 Entry::Push(publication) => {
                     self.pushes -= 1;
-                    match self.number(publication, session, version, limits) {
+                    match self.number(publication, session, version) {
                         Some(frame) => Transmit::Frame(frame),
                         None => continue,
                     }
@@ -154,7 +162,10 @@ impl Outbox {
                     self.last_seq += count;
                     continue;
                 }
-                Entry::Ping => Transmit::Ping,
+                Entry::Ping => {
+                    self.ping_waits = false;
+                    Transmit::Ping
+                }
             };
             self.in_flight += weight;
             return Some(transmit);
@@ -208,7 +219,6 @@ impl Outbox {
         publication: Arc<Publication>,
         session: Option<&Session>,
         version: StateVersion,
-        limits: &Limits,
     ) -> Option<Frame> {
         let mut state_version = None;
         if let Class::State(state) = publication.class {
@@ -219,12 +229,11 @@ impl Outbox {
             return None;
         }
         self.last_seq += 1;
-        let frame = Frame::Event {
+        Some(Frame::Event {
             publication,
             seq: Some(self.last_seq),
             state_version,
-        };
-        (frame.size_hint() <= limits.frame).then_some(frame)
+        })
     }
 }
 

@@ -1,0 +1,285 @@
+//! Who is told of presence, and when.
+
+mod support;
+
+use openclaw_protocol_core::hub::Row;
+use openclaw_protocol_core::server::ConnId;
+use serde_json::{Value, json};
+use support::{Gateway, Joiner, NOTHING, READ, events, millis, seconds};
+
+const DEVICE: Joiner<'_> = Joiner {
+    id: "openclaw-ios",
+    mode: "ui",
+    role: "operator",
+    scopes: NOTHING,
+    device: Some("d1"),
+    instance: None,
+    name: Some("Phone"),
+};
+
+/// A gateway with a reader that has heard of itself and of nothing else.
+fn watched() -> (Gateway, ConnId) {
+    let mut gateway = Gateway::new();
+    let reader = gateway.operator(READ);
+    gateway.pass(seconds(2));
+    gateway.hear(reader);
+    (gateway, reader)
+}
+
+/// The lists that were pushed to a connection since the last time.
+fn lists(gateway: &mut Gateway, conn: ConnId) -> Vec<Vec<Value>> {
+    events(&gateway.frames(conn), "presence")
+        .into_iter()
+        .map(|push| {
+            push["payload"]["presence"]
+                .as_array()
+                .expect("a list")
+                .clone()
+        })
+        .collect()
+}
+
+fn beacon(instance: &str, text: &str) -> Row {
+    Row {
+        instance_id: Some(instance.into()),
+        host: Some(instance.into()),
+        text: Some(text.into()),
+        ..Row::default()
+    }
+}
+
+#[test]
+fn joins_and_leaves_are_pushed_at_most_once_a_second() {
+    let (mut gateway, reader) = watched();
+    gateway.join(&DEVICE);
+    gateway.pass(millis(1));
+    assert_eq!(
+        lists(&mut gateway, reader).len(),
+        1,
+        "the first one at once"
+    );
+    for n in 0..9 {
+        let device = format!("other {n}");
+        gateway.join(&Joiner {
+            device: Some(&device),
+            ..DEVICE
+        });
+        gateway.pass(millis(100));
+    }
+    assert_eq!(lists(&mut gateway, reader).len(), 0);
+    gateway.pass(millis(100));
+    let pushed = lists(&mut gateway, reader);
+    assert_eq!(pushed.len(), 1);
+    assert_eq!(pushed[0].len(), 12);
+    gateway.pass(seconds(10));
+    assert_eq!(
+        lists(&mut gateway, reader).len(),
+        0,
+        "nothing changed since"
+    );
+}
+
+#[test]
+fn only_operators_that_read_hear_of_presence() {
+    let mut gateway = Gateway::new();
+    let blind = gateway.operator(NOTHING);
+    let node = gateway.join(&Joiner {
+        id: "node-host",
+        mode: "node",
+        role: "node",
+        ..Joiner::default()
+    });
+    let writer = gateway.operator(&["operator.write"]);
+    gateway.pass(seconds(2));
+    gateway.join(&DEVICE);
+    gateway.pass(seconds(2));
+    assert_eq!(lists(&mut gateway, blind).len(), 0);
+    assert_eq!(lists(&mut gateway, node).len(), 0);
+    assert_eq!(lists(&mut gateway, writer).len(), 1);
+}
+
+#[test]
+fn who_came_and_went_between_two_pushes_leaves_no_trace() {
+    for joiner in [
+        DEVICE,
+        Joiner::default(),
+        Joiner {
+            mode: "node",
+            role: "node",
+            ..DEVICE
+        },
+    ] {
+        let (mut gateway, reader) = watched();
+        let first = gateway.join(&Joiner {
+            device: Some("first"),
+            ..DEVICE
+        });
+        gateway.pass(millis(1));
+        let before = lists(&mut gateway, reader).pop().unwrap();
+        let passer_by = gateway.join(&joiner);
+        gateway.disconnect(passer_by);
+        gateway.pass(seconds(10));
+        assert_eq!(lists(&mut gateway, reader).len(), 0, "{joiner:?}");
+        assert_eq!(gateway.presence(), before);
+        gateway.disconnect(first);
+    }
+}
+
+#[test]
+fn the_very_first_who_came_and_went_leaves_no_trace_either() {
+    let mut gateway = Gateway::new();
+    let probe = gateway.join(&Joiner {
+        id: "openclaw-probe",
+        mode: "probe",
+        scopes: READ,
+        ..Joiner::default()
+    });
+    let passer_by = gateway.join(&DEVICE);
+    gateway.disconnect(passer_by);
+    gateway.pass(seconds(10));
+    assert_eq!(lists(&mut gateway, probe).len(), 0);
+    assert_eq!(gateway.presence().len(), 1);
+}
+
+#[test]
+fn an_announcement_is_pushed_at_once() {
+    let (mut gateway, reader) = watched();
+    for n in 0..3 {
+        let now = gateway.now();
+        gateway
+            .hub
+            .announce(beacon("b1", &format!("beacon {n}")), now);
+        gateway.settle();
+        let pushed = lists(&mut gateway, reader);
+        assert_eq!(pushed.len(), 1, "without any timer");
+        let row = pushed[0]
+            .iter()
+            .find(|row| row["host"] == "b1")
+            .expect("its row");
+        assert_eq!(row["text"], format!("beacon {n}"));
+        assert_eq!(pushed[0].len(), 3, "one row for one instance");
+    }
+    gateway.pass(millis(299_999));
+    assert_eq!(lists(&mut gateway, reader).len(), 0);
+    gateway.pass(millis(1));
+    assert_eq!(lists(&mut gateway, reader).pop().unwrap().len(), 2);
+}
+
+#[test]
+fn an_announcement_comes_before_its_own_answer() {
+    let (mut gateway, reader) = watched();
+    let call = gateway.call(reader, "a");
+    let now = gateway.now();
+    gateway.hub.announce(beacon("b1", "x"), now);
+    gateway.reply(call, json!({"ok": true}));
+    let frames = gateway.frames(reader);
+    assert_eq!(
+        (&frames[0]["event"], &frames[1]["id"]),
+        (&json!("presence"), &json!("a"))
+    );
+}
+
+#[test]
+fn somebody_let_in_between_two_pushes_never_keeps_a_stale_list() {
+    // Somebody joins, a probe is let in and told of them, they go: the list is as it was pushed
+    // last, yet the probe must be told.
+    let (mut gateway, reader) = watched();
+    gateway.join(&DEVICE);
+    gateway.pass(millis(1));
+    gateway.hear(reader);
+    let passer_by = gateway.join(&Joiner {
+        device: Some("passer-by"),
+        ..DEVICE
+    });
+    let probe = gateway.open();
+    let joiner = Joiner {
+        id: "openclaw-probe",
+        mode: "probe",
+        scopes: READ,
+        ..Joiner::default()
+    };
+    gateway.request(probe, "c", "connect", joiner.params());
+    let hello = gateway.frames(probe)[1].clone();
+    assert_eq!(
+        hello["payload"]["snapshot"]["presence"]
+            .as_array()
+            .unwrap()
+            .len(),
+        4
+    );
+    gateway.disconnect(passer_by);
+    gateway.pass(seconds(2));
+    assert_eq!(lists(&mut gateway, probe), [gateway.presence()]);
+    assert_eq!(
+        lists(&mut gateway, reader).len(),
+        0,
+        "nothing changed for who knew neither"
+    );
+}
+
+#[test]
+fn versions_never_fall_and_rise_with_each_change() {
+    let (mut gateway, reader) = watched();
+    let mut last = gateway.hub.state_version().presence;
+    for n in 0..5 {
+        let device = format!("d{n}");
+        let conn = gateway.join(&Joiner {
+            device: Some(&device),
+            ..DEVICE
+        });
+        let joined = gateway.hub.state_version().presence;
+        assert_eq!(joined, last + 1);
+        if n % 2 == 0 {
+            gateway.pass(seconds(1));
+        }
+        gateway.disconnect(conn);
+        last = gateway.hub.state_version().presence;
+        assert_eq!(last, joined + 1);
+    }
+    gateway.pass(seconds(400));
+    let frames = gateway.frames(reader);
+    let versions: Vec<u64> = frames
+        .iter()
+        .filter_map(|frame| frame["stateVersion"]["presence"].as_u64())
+        .collect();
+    assert!(versions.len() > 5 && versions.is_sorted(), "{versions:?}");
+}
+
+#[test]
+fn a_slow_reader_gets_one_list_and_it_is_the_newest() {
+    let (mut gateway, reader) = watched();
+    gateway.stall(reader);
+    for device in ["a", "b", "c"] {
+        gateway.join(&Joiner {
+            device: Some(device),
+            ..DEVICE
+        });
+        gateway.pass(seconds(2));
+    }
+    assert_eq!(lists(&mut gateway, reader), [gateway.presence()]);
+}
+
+#[test]
+fn the_rhythm_stretches_so_that_presence_takes_no_more_than_its_share() {
+    let (mut gateway, reader) = watched();
+    let mut readers = vec![reader];
+    for _ in 0..40 {
+        readers.push(gateway.operator(READ));
+    }
+    let now = gateway.now();
+    gateway
+        .hub
+        .announce(beacon("big", &"x".repeat(4 << 20)), now);
+    for conn in &readers {
+        gateway.hear(*conn);
+    }
+    gateway.join(&DEVICE);
+    gateway.pass(millis(2_400));
+    assert_eq!(
+        lists(&mut gateway, reader).len(),
+        0,
+        "164 MiB at 64 MiB a second"
+    );
+    gateway.pass(millis(300));
+    assert_eq!(lists(&mut gateway, reader).len(), 1);
+}

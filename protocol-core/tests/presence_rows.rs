@@ -1,0 +1,301 @@
+//! Which rows the presence list has, and for how long.
+
+mod support;
+
+use openclaw_protocol_core::hub::Row;
+use openclaw_protocol_core::limits::Limits;
+use openclaw_protocol_core::server::ConnId;
+use serde_json::{Value, json};
+use support::{Gateway, Joiner, NOTHING, READ, events, millis, seconds};
+
+const DEVICE: Joiner<'_> = Joiner {
+    id: "openclaw-ios",
+    mode: "ui",
+    role: "operator",
+    scopes: NOTHING,
+    device: Some("d1"),
+    instance: None,
+    name: Some("Phone"),
+};
+
+/// A gateway with a reader that has heard of itself and of nothing else.
+fn watched() -> (Gateway, ConnId) {
+    let mut gateway = Gateway::new();
+    let reader = gateway.operator(READ);
+    gateway.pass(seconds(2));
+    gateway.hear(reader);
+    (gateway, reader)
+}
+
+/// The lists that were pushed to a connection since the last time.
+fn lists(gateway: &mut Gateway, conn: ConnId) -> Vec<Vec<Value>> {
+    events(&gateway.frames(conn), "presence")
+        .into_iter()
+        .map(|push| {
+            push["payload"]["presence"]
+                .as_array()
+                .expect("a list")
+                .clone()
+        })
+        .collect()
+}
+
+fn hosts(rows: &[Value]) -> Vec<&str> {
+    rows.iter()
+        .map(|row| row["host"].as_str().expect("a host"))
+        .collect()
+}
+
+fn beacon(instance: &str, text: &str) -> Row {
+    Row {
+        instance_id: Some(instance.into()),
+        host: Some(instance.into()),
+        text: Some(text.into()),
+        ..Row::default()
+    }
+}
+
+#[test]
+fn a_row_says_what_is_known_and_nothing_else() {
+    let mut gateway = Gateway::new();
+    gateway.pass(seconds(1));
+    gateway.join(&Joiner {
+        scopes: READ,
+        ..DEVICE
+    });
+    let rows = gateway.presence();
+    let at = support::BEGINNING_MS + 1_000;
+    assert_eq!(
+        rows[0],
+        json!({"host":"lab","mode":"gateway","reason":"self","ts":support::BEGINNING_MS})
+    );
+    assert_eq!(
+        rows[1],
+        json!({
+            "host":"Phone","version":"1.2.3","platform":"linux","mode":"ui","deviceId":"d1",
+            "roles":["operator"],"scopes":["operator.read"],"reason":"connect",
+            "onlineSince":at,"ts":at,"text":"Node: Phone · mode ui",
+        })
+    );
+}
+
+#[test]
+fn everybody_has_a_row_but_probes() {
+    let mut gateway = Gateway::new();
+    gateway.join(&Joiner {
+        id: "cli",
+        mode: "cli",
+        ..Joiner::default()
+    });
+    gateway.join(&Joiner::default());
+    gateway.join(&Joiner {
+        id: "node-host",
+        mode: "node",
+        role: "node",
+        ..Joiner::default()
+    });
+    gateway.join(&Joiner {
+        id: "openclaw-probe",
+        mode: "probe",
+        ..Joiner::default()
+    });
+    let mut modes: Vec<Value> = gateway
+        .presence()
+        .iter()
+        .map(|row| row["mode"].clone())
+        .collect();
+    modes.sort_by_key(Value::to_string);
+    assert_eq!(modes, ["backend", "cli", "gateway", "node"]);
+}
+
+#[test]
+fn one_device_or_instance_has_one_row_however_many_sockets() {
+    let (mut gateway, reader) = watched();
+    let first = gateway.join(&DEVICE);
+    let second = gateway.join(&DEVICE);
+    let tool = Joiner {
+        id: "cli",
+        mode: "cli",
+        instance: Some("i1"),
+        ..Joiner::default()
+    };
+    gateway.join(&tool);
+    gateway.join(&tool);
+    gateway.pass(seconds(1));
+    assert_eq!(lists(&mut gateway, reader).pop().unwrap().len(), 4);
+    gateway.disconnect(first);
+    gateway.pass(seconds(2));
+    assert_eq!(
+        lists(&mut gateway, reader),
+        Vec::<Vec<Value>>::new(),
+        "it is still there"
+    );
+    gateway.disconnect(second);
+    gateway.pass(seconds(2));
+    let rows = lists(&mut gateway, reader).pop().unwrap();
+    assert_eq!(rows.len(), 4);
+    assert_eq!(
+        rows.iter()
+            .filter(|row| row["reason"] == "disconnect")
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn a_row_of_a_device_ui_or_node_stays_five_minutes() {
+    for joiner in [
+        DEVICE,
+        Joiner {
+            device: None,
+            ..DEVICE
+        },
+        Joiner {
+            id: "node-host",
+            mode: "node",
+            role: "node",
+            ..Joiner::default()
+        },
+        Joiner {
+            id: "cli",
+            mode: "cli",
+            ..DEVICE
+        },
+    ] {
+        let (mut gateway, reader) = watched();
+        let conn = gateway.join(&joiner);
+        gateway.pass(seconds(2));
+        gateway.disconnect(conn);
+        gateway.pass(seconds(2));
+        let rows = lists(&mut gateway, reader).pop().unwrap();
+        let row = rows
+            .iter()
+            .find(|row| row["reason"] == "disconnect")
+            .expect("its row");
+        assert_eq!(row["ts"], support::BEGINNING_MS + 4_000);
+        gateway.pass(millis(297_999));
+        assert_eq!(lists(&mut gateway, reader).len(), 0);
+        gateway.pass(millis(1));
+        assert_eq!(
+            lists(&mut gateway, reader).pop().unwrap().len(),
+            2,
+            "{joiner:?}"
+        );
+    }
+}
+
+#[test]
+fn a_row_of_a_tool_goes_with_its_connection() {
+    let (mut gateway, reader) = watched();
+    let tool = gateway.join(&Joiner {
+        id: "cli",
+        mode: "cli",
+        ..Joiner::default()
+    });
+    gateway.pass(seconds(2));
+    assert_eq!(lists(&mut gateway, reader).pop().unwrap().len(), 3);
+    gateway.disconnect(tool);
+    gateway.pass(seconds(2));
+    assert_eq!(lists(&mut gateway, reader).pop().unwrap().len(), 2);
+}
+
+#[test]
+fn a_device_that_comes_back_takes_its_row_again() {
+    let (mut gateway, reader) = watched();
+    let conn = gateway.join(&DEVICE);
+    gateway.pass(seconds(2));
+    gateway.disconnect(conn);
+    gateway.pass(seconds(299));
+    gateway.join(&DEVICE);
+    gateway.pass(seconds(400));
+    let rows = lists(&mut gateway, reader).pop().unwrap();
+    assert_eq!(rows.len(), 3);
+    assert!(rows[1..].iter().all(|row| row["reason"] == "connect"));
+}
+
+#[test]
+fn a_closing_connection_has_left() {
+    let (mut gateway, reader) = watched();
+    let conn = gateway.join(&DEVICE);
+    gateway.pass(seconds(2));
+    gateway.hear(reader);
+    gateway.close(conn, 4001, "device removed");
+    gateway.pass(millis(1));
+    let rows = lists(&mut gateway, reader).pop().unwrap();
+    assert_eq!(
+        rows.iter()
+            .filter(|row| row["reason"] == "disconnect")
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn of_tools_the_newest_fifty_are_listed() {
+    let (mut gateway, reader) = watched();
+    gateway.join(&DEVICE);
+    let names: Vec<String> = (0..60).map(|n| format!("tool {n}")).collect();
+    for name in &names {
+        gateway.join(&Joiner {
+            id: "cli",
+            mode: "cli",
+            name: Some(name),
+            ..Joiner::default()
+        });
+    }
+    gateway.pass(seconds(2));
+    let rows = lists(&mut gateway, reader).pop().unwrap();
+    let mut listed = hosts(&rows);
+    assert_eq!(listed.len(), 52, "the gateway, the device and fifty tools");
+    assert!(listed.contains(&"Phone"));
+    listed.retain(|host| host.starts_with("tool"));
+    assert_eq!(listed.len(), 50);
+    assert!(listed.contains(&"tool 59") && !listed.contains(&"tool 9"));
+}
+
+#[test]
+fn the_list_is_bounded_and_drops_who_has_left_first() {
+    let mut gateway = Gateway::with(Limits {
+        presence_rows: 3,
+        ..Limits::default()
+    });
+    let joiner = |name: &'static str| Joiner {
+        device: Some(name),
+        name: Some(name),
+        ..DEVICE
+    };
+    gateway.join(&joiner("a"));
+    let b = gateway.join(&joiner("b"));
+    gateway.join(&joiner("c"));
+    gateway.pass(seconds(2));
+    gateway.disconnect(b);
+    gateway.join(&joiner("d"));
+    assert_eq!(hosts(&gateway.presence()), ["lab", "a", "c", "d"]);
+    gateway.join(&joiner("e"));
+    assert_eq!(
+        hosts(&gateway.presence()),
+        ["lab", "c", "d", "e"],
+        "then the oldest"
+    );
+    gateway.join(&Joiner {
+        name: Some("tool"),
+        ..Joiner::default()
+    });
+    assert_eq!(
+        hosts(&gateway.presence()),
+        ["lab", "c", "d", "e"],
+        "tools before others"
+    );
+}
+
+#[test]
+fn announcements_cannot_grow_the_list_without_bound() {
+    let (mut gateway, reader) = watched();
+    for n in 0..700 {
+        let now = gateway.now();
+        gateway.hub.announce(beacon(&format!("b{n}"), "x"), now);
+        gateway.settle();
+        gateway.hear(reader);
+    }
+    assert_eq!(gateway.presence().len(), 501);
+}
