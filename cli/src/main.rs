@@ -3,12 +3,18 @@ use openclaw_gateway_service::environment::Environment;
 use openclaw_gateway_service::service::Service;
 use openclaw_gateway_service::startup::{self, Flags};
 use openclaw_protocol_core::limits::Limits;
+fn flag(name: &str) -> Option<String> {
+    let a: Vec<String> = std::env::args().collect();
+    a.iter()
+        .position(|x| x == name)
+        .and_then(|i| a.get(i + 1).cloned())
+}
 fn main() {
     let flags = Flags {
         allow_unconfigured: true,
-        port: std::env::args().nth(1),
+        port: flag("--port"),
         secrets: openclaw_gateway_service::secret::resolve::SecretFlags::new(
-            std::env::args().nth(2).as_deref(),
+            flag("--token").as_deref(),
             None,
         )
         .unwrap(),

@@ -10,4 +10,4 @@ mod socket;
 mod stop;
 
 pub use listener::{Endpoint, ListenError, Server, ServerLimits, Stopper};
-pub use owner::{Application, Handle, HandleClosed};
+pub use owner::{Application, Detached, Handle, HandleClosed};

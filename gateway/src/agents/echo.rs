@@ -6,6 +6,8 @@ use smol::Timer;
 
 use super::{AgentFault, Backend, Output, Turn, Work};
 
+/// How long a word takes, about as long as a quick model takes for one.
+const PACE: Duration = Duration::from_millis(15);
 /// The longest that `/slow` takes.
 const MAX_SLOW: Duration = Duration::from_secs(3600);
 /// The most words that `/long` says.
@@ -41,7 +43,7 @@ impl Backend for Echo {
     fn answer<'a>(&'a self, turn: Turn, output: &'a dyn Output) -> Work<'a> {
         Box::pin(async move {
             match Order::read(&turn.message) {
-                Order::Say(text) => say(text, Duration::ZERO, output).await,
+                Order::Say(text) => say(text, PACE, output).await,
                 Order::Slow(time, text) => {
                     let words = words(text).count().max(1);
                     let pace = time / u32::try_from(words).unwrap_or(u32::MAX);
@@ -127,9 +129,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 
 async fn say(text: &str, pace: Duration, output: &dyn Output) {
     for word in words(text) {
-        if !pace.is_zero() {
-            Timer::after(pace).await;
-        }
+        Timer::after(pace).await;
         output.text(word.to_owned()).await;
     }
 }

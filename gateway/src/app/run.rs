@@ -14,6 +14,9 @@ use smol::Task;
 
 use crate::agents::Turn;
 
+/// The shortest time between two `agent` deltas of one run. Each carries the whole text so far, so
+/// an agent that bursts would otherwise flood its listeners.
+const AGENT_RHYTHM: Duration = Duration::from_millis(10);
 /// The shortest time between two `chat` deltas of one run.
 const CHAT_RHYTHM: Duration = Duration::from_millis(75);
 
@@ -35,17 +38,41 @@ pub(super) struct Active {
     pub(super) started_at: Option<u64>,
     pub(super) seq: u64,
     pub(super) text: String,
-    pub(super) chat: Chat,
+    pub(super) agent: Told,
+    pub(super) chat: Told,
 }
 
-/// What of the text the `chat` family has been told.
+/// What of the text one family of events has been told.
 #[derive(Debug, Default)]
-pub(super) struct Chat {
-    /// How much of the text was pushed, in bytes.
-    told: usize,
+pub(super) struct Told {
+    bytes: usize,
     last: Option<Instant>,
-    /// When held text is to be pushed.
-    pub(super) due: Option<Instant>,
+    due: Option<Instant>,
+}
+
+impl Told {
+    /// Whether it is time to tell more; if not, notes when it will be.
+    fn is_time(&mut self, rhythm: Duration, now: Now) -> bool {
+        match self.last {
+            Some(last) if now.at < last + rhythm => {
+                self.due = Some(last + rhythm);
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// Takes what was not told yet; `None` when everything was.
+    fn take<'a>(&mut self, text: &'a str, now: Now) -> Option<&'a str> {
+        self.due = None;
+        let rest = &text[self.bytes..];
+        if rest.is_empty() {
+            return None;
+        }
+        self.bytes = text.len();
+        self.last = Some(now.at);
+        Some(rest)
+    }
 }
 
 /// How a run ended.
@@ -82,39 +109,61 @@ impl Active {
     /// The agent said something.
     pub(super) fn say(&mut self, hub: &mut Hub, delta: &str, now: Now) {
         self.text.push_str(delta);
+        if self.agent.is_time(AGENT_RHYTHM, now) {
+            self.tell_agent(hub, now);
+        }
+        if self.chat.is_time(CHAT_RHYTHM, now) {
+            self.tell_chat(hub, now);
+        }
+    }
+
+    /// When held text is to be pushed, or the run's time is over.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        [self.agent.due, self.chat.due, self.deadline]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Pushes held text that is due; says whether the run's time is over.
+    pub(super) fn handle_timeout(&mut self, hub: &mut Hub, now: Now) -> bool {
+        if self.agent.due.is_some_and(|due| due <= now.at) {
+            self.tell_agent(hub, now);
+        }
+        if self.chat.due.is_some_and(|due| due <= now.at) {
+            self.tell_chat(hub, now);
+        }
+        self.deadline.is_some_and(|deadline| deadline <= now.at)
+    }
+
+    fn tell_agent(&mut self, hub: &mut Hub, now: Now) {
+        let Some(delta) = self.agent.take(&self.text, now) else {
+            return;
+        };
         let data = Object::new()
             .text("text", &self.text)
             .text("delta", delta)
             .text("itemId", &format!("{}:1", self.run_id))
             .finish();
         self.push_agent(hub, "assistant", &data, Class::Delta, now);
-        match self.chat.last {
-            Some(last) if now.at < last + CHAT_RHYTHM => {
-                self.chat.due = Some(last + CHAT_RHYTHM);
-            }
-            _ => self.tell_chat(hub, now),
-        }
     }
 
-    /// Pushes the text that the `chat` family was not told yet.
-    pub(super) fn tell_chat(&mut self, hub: &mut Hub, now: Now) {
-        self.chat.due = None;
-        if self.chat.told == self.text.len() {
+    fn tell_chat(&mut self, hub: &mut Hub, now: Now) {
+        let Some(delta) = self.chat.take(&self.text, now) else {
             return;
-        }
+        };
         let payload = self
             .chat_payload("delta")
-            .text("deltaText", &self.text[self.chat.told..])
+            .text("deltaText", delta)
             .object("message", self.message(now))
             .finish();
-        self.chat.told = self.text.len();
-        self.chat.last = Some(now.at);
         push(hub, "chat", payload, Class::Delta, now);
     }
 
     /// The run is over: pushes what is left to say, and returns the final answer.
     pub(super) fn end(&mut self, hub: &mut Hub, end: &End, now: Now) -> (Outcome, Ended) {
         self.work = None;
+        self.tell_agent(hub, now);
         match end {
             End::Done => self.end_done(hub, now),
             End::Failed(text) => self.end_failed(hub, code::UNAVAILABLE, text, None, now),
@@ -215,7 +264,6 @@ impl Active {
     }
 
     fn end_aborted(&mut self, hub: &mut Hub, reason: &str, now: Now) -> (Outcome, Ended) {
-        self.chat.due = None;
         self.seq += 1;
         let mut aborted = self.chat_payload("aborted").text("stopReason", reason);
         if !self.text.is_empty() {

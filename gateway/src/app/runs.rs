@@ -22,7 +22,7 @@ use serde::Deserialize;
 use smol::Executor;
 
 use super::Command;
-use super::run::{Active, Chat, End};
+use super::run::{Active, End, Told};
 use super::waits::Waits;
 use crate::agents::{AgentFault, Backend, Output, Turn};
 use crate::digest;
@@ -279,10 +279,7 @@ impl Runs {
         self.waits.handle_timeout(hub, now);
         let mut late = Vec::new();
         for (serial, run) in &mut self.active {
-            if run.chat.due.is_some_and(|due| due <= now.at) {
-                run.tell_chat(hub, now);
-            }
-            if run.deadline.is_some_and(|deadline| deadline <= now.at) {
+            if run.handle_timeout(hub, now) {
                 late.push((*serial, run.timeout));
             }
         }
@@ -294,9 +291,8 @@ impl Runs {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.active
             .values()
-            .flat_map(|run| [run.chat.due, run.deadline])
-            .chain([self.waits.poll_timeout()])
-            .flatten()
+            .filter_map(Active::poll_timeout)
+            .chain(self.waits.poll_timeout())
             .min()
     }
 
@@ -425,7 +421,8 @@ impl Runs {
                 started_at: None,
                 seq: 0,
                 text: String::new(),
-                chat: Chat::default(),
+                agent: Told::default(),
+                chat: Told::default(),
             },
         );
         self.start_next(hub, &session_key, now);

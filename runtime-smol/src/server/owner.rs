@@ -62,6 +62,23 @@ pub struct Handle<C> {
 }
 
 impl<C> Handle<C> {
+    /// A handle whose commands somebody else takes than a running server: for driving an
+    /// application by hand, in tests above all.
+    #[must_use]
+    pub fn detached() -> (Self, Detached<C>) {
+        let (commands, command_queue) = async_channel::bounded(MAX_COMMANDS);
+        let (last_words, last_words_queue) = async_channel::unbounded();
+        let handle = Self {
+            commands,
+            last_words,
+        };
+        let detached = Detached {
+            commands: command_queue,
+            last_words: last_words_queue,
+        };
+        (handle, detached)
+    }
+
     /// Sends a command; waits while too many wait already.
     ///
     /// # Errors
@@ -80,6 +97,22 @@ impl<C> Handle<C> {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => Err(HandleClosed),
         }
+    }
+}
+
+/// The commands of a [`Handle::detached`].
+#[derive(Debug)]
+pub struct Detached<C> {
+    commands: Receiver<C>,
+    last_words: Receiver<C>,
+}
+
+impl<C> Detached<C> {
+    /// Takes the next command, if there is one.
+    #[must_use]
+    pub fn take(&self) -> Option<C> {
+        let command = self.commands.try_recv();
+        command.or_else(|_| self.last_words.try_recv()).ok()
     }
 }
 
@@ -121,17 +154,12 @@ pub(crate) struct Inlets<C> {
 impl<C> Inlets<C> {
     pub(crate) fn new(signals: Receiver<()>) -> (Self, Sender<FromSocket>, Handle<C>) {
         let (to_owner, from_sockets) = async_channel::unbounded();
-        let (commands, command_queue) = async_channel::bounded(MAX_COMMANDS);
-        let (last_words, last_words_queue) = async_channel::unbounded();
+        let (handle, detached) = Handle::detached();
         let inlets = Self {
             from_sockets,
-            commands: command_queue,
-            last_words: last_words_queue,
+            commands: detached.commands,
+            last_words: detached.last_words,
             signals,
-        };
-        let handle = Handle {
-            commands,
-            last_words,
         };
         (inlets, to_owner, handle)
     }
