@@ -27,6 +27,9 @@
 //! One task on smol's global executor drives each connection; handles talk to it through queues,
 //! so no call of one handle waits for another. Nothing reconnects by itself: after
 //! [`Event::Closed`] build a new connection.
+//!
+//! This module logs nothing, but the WebSocket library logs whole messages, secrets included, at
+//! level `trace` of the `log` crate under the target `tungstenite`: keep that level off.
 
 mod address;
 mod builder;

@@ -89,7 +89,8 @@ pub enum RequestError {
         /// What it returned all the same, as failed runs do.
         payload: Option<Json>,
     },
-    /// It was never sent.
+    /// It was never sent: the connection had ended, or the gateway reads so slowly that it waited
+    /// for all its time or behind 1,024 others.
     NotSent,
     /// It is larger than the gateway accepts, and was not sent.
     TooLarge {

@@ -230,3 +230,20 @@ fn closing_waits_for_the_gateway_no_longer_than_it_may() {
         script.await;
     });
 }
+
+#[test]
+fn absurd_ticks_do_no_harm() {
+    run(async {
+        let (url, script) = gateway(|mut peer| async move {
+            peer.welcome_with("18446744073709551615").await;
+            let asked = peer.asked().await;
+            peer.answer(&asked, "{}").await;
+            peer.closed().await;
+        })
+        .await;
+        let gateway = Gateway::builder(url).connect().await.unwrap();
+        assert!(gateway.request("health", ()).await.is_ok());
+        gateway.close().await;
+        script.await;
+    });
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_lite::future::zip;
+use futures_lite::future::{poll_once, zip};
 use openclaw_protocol_core::json::{Json, Object};
 use openclaw_runtime_smol::client::{Gateway, Params, RequestError};
 
@@ -285,6 +285,34 @@ fn what_nobody_waits_for_is_forgotten() {
             let _ = forgotten.recv().await;
         };
         futures_lite::FutureExt::or(first, dropped).await;
+        assert_eq!(gateway.request("second", ()).await.unwrap().as_str(), "2");
+        script.await;
+    });
+}
+
+#[test]
+fn what_is_dropped_before_the_connection_takes_it_is_not_sent() {
+    run(async {
+        let (url, script) = gateway(|mut peer| async move {
+            peer.welcome().await;
+            let asked = peer.asked().await;
+            assert_eq!(asked.method, "second");
+            peer.answer(&asked, "2").await;
+        })
+        .await;
+        let gateway = Gateway::builder(url).connect().await.unwrap();
+        // The global executor has one thread: while it waits here, the connection's task does not
+        // run.
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let (held, holding) = async_channel::bounded::<()>(1);
+        let hold = smol::spawn(async move {
+            drop(held);
+            wait.recv().unwrap_err();
+        });
+        let _ = holding.recv().await;
+        assert!(poll_once(gateway.request("first", ())).await.is_none());
+        drop(go);
+        hold.await;
         assert_eq!(gateway.request("second", ()).await.unwrap().as_str(), "2");
         script.await;
     });

@@ -154,12 +154,18 @@ impl Peer {
         .await;
     }
 
+    /// Closes, and waits until the client has answered and hung up.
     pub(crate) async fn close(&mut self, code: u16, reason: &str) {
         let frame = CloseFrame {
             code: code.into(),
             reason: reason.to_owned().into(),
         };
-        self.socket.send(Message::Close(Some(frame))).await.unwrap();
-        while let Some(Ok(_)) = self.socket.next().await {}
+        let message = Message::Close(Some(frame));
+        self.socket.send(message).await.unwrap();
+        let mut answered = false;
+        while let Some(message) = self.socket.next().await {
+            answered |= matches!(message, Ok(Message::Close(_)));
+        }
+        assert!(answered, "the client did not answer the close");
     }
 }
