@@ -6,7 +6,7 @@ mod gateway;
 mod pair;
 pub(crate) mod script;
 
-pub(crate) use gateway::{Applicants, Gateway, Heard, Joiner, closes, events, parsed};
+pub(crate) use gateway::{Applicants, Gateway, Heard, Joiner, closes, events, grant, parsed};
 pub(crate) use pair::Pair;
 
 use core::time::Duration;
