@@ -87,6 +87,17 @@ fn a_request_has_thirty_seconds_for_its_first_answer_and_none_after_it() {
 }
 
 #[test]
+fn a_request_that_is_forgotten_before_it_was_sent_is_never_sent() {
+    let mut script = Script::ready();
+    let forgotten = script.request(Expect::Reply);
+    script.request(Expect::Reply);
+    script.client.forget(forgotten);
+    let sent = script.sent();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0]["id"], "2");
+}
+
+#[test]
 fn an_answer_that_comes_too_late_or_to_nothing_is_ignored() {
     let mut script = Script::ready();
     let request = script.request(Expect::Reply);

@@ -252,9 +252,16 @@ impl Connection {
         request
     }
 
-    /// Forgets a request: its answer, if one still comes, is ignored.
+    /// Forgets a request: one that still waits to be sent is withdrawn, and the answer to one that
+    /// was sent is ignored.
     pub fn forget(&mut self, request: RequestId) {
-        self.requests.remove(&request.0);
+        if self
+            .requests
+            .remove(&request.0)
+            .is_some_and(|waiting| !waiting.sent)
+        {
+            self.withdraw(request.0);
+        }
     }
 
     /// Says that what was lost in a gap was fetched again.
@@ -358,9 +365,7 @@ impl Connection {
                 .remove(&number)
                 .is_some_and(|waiting| waiting.sent);
             if !sent {
-                self.out.retain(
-                    |queued| !matches!(queued, Queued::Request { number: n, .. } if *n == number),
-                );
+                self.withdraw(number);
             }
             let failure = if sent {
                 Failure::TimedOut
@@ -507,6 +512,11 @@ impl Connection {
         }
         self.requests.remove(&number);
         self.events.push_back(Event::Finished { request, outcome });
+    }
+
+    fn withdraw(&mut self, number: u64) {
+        self.out
+            .retain(|queued| !matches!(queued, Queued::Request { number: n, .. } if *n == number));
     }
 
     fn fail(&mut self, request: RequestId, failure: Failure) {
