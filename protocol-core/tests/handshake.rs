@@ -236,8 +236,10 @@ fn deciding_does_not_extend_the_handshake() {
         closes(&gateway.hear(conn)),
         Some((1008, "handshake timeout"))
     );
+    let version = gateway.hub.state_version();
     gateway.admit_next();
     assert_eq!(gateway.hear(conn), [], "too late to be let in");
+    assert_eq!(gateway.hub.state_version(), version);
     assert_eq!(gateway.presence().len(), 1, "the gateway itself");
 }
 

@@ -299,3 +299,20 @@ fn announcements_cannot_grow_the_list_without_bound() {
     }
     assert_eq!(gateway.presence().len(), 501);
 }
+
+#[test]
+fn a_row_that_runs_out_does_not_hurry_the_next_push() {
+    let (mut gateway, reader) = watched();
+    let conn = gateway.join(&DEVICE);
+    gateway.pass(seconds(2));
+    gateway.disconnect(conn);
+    gateway.pass(millis(299_500));
+    gateway.join(&Joiner::default());
+    gateway.pass(millis(100));
+    gateway.hear(reader);
+    gateway.pass(millis(899));
+    assert_eq!(lists(&mut gateway, reader).len(), 0);
+    gateway.pass(millis(1));
+    let rows = lists(&mut gateway, reader).pop().expect("a list");
+    assert!(rows.iter().all(|row| row["reason"] != "disconnect"));
+}
