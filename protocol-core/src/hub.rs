@@ -21,7 +21,7 @@ use core::net::IpAddr;
 use crate::error_shape::ErrorShape;
 use crate::fault::PeerFault;
 use crate::frame::inbound::{Inbound, Request};
-use crate::frame::outgoing::{Class, Outcome, Publication, StateVersion, Transmit};
+use crate::frame::outgoing::{Class, Frame, Outcome, Publication, State, StateVersion, Transmit};
 use crate::frame::{Close, close_code};
 use crate::hello::connect::{Client, ConnectParams};
 use crate::hello::ok::{self, Grant, Policy, Snapshot, Welcome};
@@ -405,9 +405,20 @@ impl Hub {
     }
 
     /// The next thing to do to a connection's socket.
+    ///
+    /// A presence push that waited carries the list as it is now, so that what a push holds and the
+    /// version that it names always belong together.
     pub fn poll_transmit(&mut self, conn: ConnId) -> Option<Transmit> {
         let version = self.state_version();
-        self.slots.get_mut(&conn)?.connection.poll_transmit(version)
+        let slot = self.slots.get_mut(&conn)?;
+        let mut transmit = slot.connection.poll_transmit(version)?;
+        if let Transmit::Frame(Frame::Event { publication, .. }) = &mut transmit
+            && publication.class == Class::State(State::Presence)
+        {
+            slot.presence_seen = version.presence;
+            *publication = self.presence.publication();
+        }
+        Some(transmit)
     }
 
     /// Whether [`Self::poll_transmit`] has something to give for a connection.

@@ -283,3 +283,24 @@ fn the_rhythm_stretches_so_that_presence_takes_no_more_than_its_share() {
     gateway.pass(millis(300));
     assert_eq!(lists(&mut gateway, reader).len(), 1);
 }
+
+#[test]
+fn a_push_that_waited_holds_the_list_that_its_version_names() {
+    let (mut gateway, reader) = watched();
+    gateway.stall(reader);
+    gateway.join(&Joiner {
+        name: Some("early"),
+        ..Joiner::default()
+    });
+    gateway.pass(seconds(2));
+    gateway.join(&Joiner {
+        name: Some("late"),
+        ..Joiner::default()
+    });
+    let frames = gateway.frames(reader);
+    let pushes = events(&frames, "presence");
+    let version = gateway.hub.state_version().presence;
+    let listed = &pushes[0]["payload"]["presence"];
+    assert_eq!(pushes[0]["stateVersion"]["presence"], version);
+    assert_eq!(listed.as_array().unwrap(), &gateway.presence());
+}

@@ -256,7 +256,7 @@ fn of_tools_the_newest_fifty_are_listed() {
 #[test]
 fn the_list_is_bounded_and_drops_who_has_left_first() {
     let mut gateway = Gateway::with(Limits {
-        presence_rows: 3,
+        presence_rows: 4,
         ..Limits::default()
     });
     let joiner = |name: &'static str| Joiner {
@@ -297,7 +297,7 @@ fn announcements_cannot_grow_the_list_without_bound() {
         gateway.settle();
         gateway.hear(reader);
     }
-    assert_eq!(gateway.presence().len(), 501);
+    assert_eq!(gateway.presence().len(), 500);
 }
 
 #[test]

@@ -556,11 +556,11 @@ impl Hello {
         struct Wire {
             protocol: u32,
             #[serde(default)]
-            server: Server,
+            server: Option<Server>,
             #[serde(default)]
-            auth: Auth,
+            auth: Option<Auth>,
             #[serde(default)]
-            policy: Policy,
+            policy: Option<Policy>,
         }
         #[derive(Default, Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -581,14 +581,19 @@ impl Hello {
             max_payload: Option<u64>,
         }
         let wire: Wire = raw.read()?;
-        let tick = wire.policy.tick_interval_ms.filter(|ms| *ms > 0);
+        let (server, auth) = (
+            wire.server.unwrap_or_default(),
+            wire.auth.unwrap_or_default(),
+        );
+        let policy = wire.policy.unwrap_or_default();
+        let tick = policy.tick_interval_ms.filter(|ms| *ms > 0);
         Ok(Self {
             protocol: wire.protocol,
-            server_version: wire.server.version,
-            conn_id: wire.server.conn_id,
-            scopes: wire.auth.scopes,
+            server_version: server.version,
+            conn_id: server.conn_id,
+            scopes: auth.scopes,
             tick_interval: Duration::from_millis(tick.unwrap_or(30_000)),
-            max_payload: wire.policy.max_payload.unwrap_or(26_214_400),
+            max_payload: policy.max_payload.unwrap_or(26_214_400),
             raw,
         })
     }

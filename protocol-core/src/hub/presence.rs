@@ -4,19 +4,22 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::Peer;
+use crate::frame::outgoing::{Class, Publication, State};
 use crate::hello::connect::Client;
 use crate::hello::ok::Grant;
 use crate::json::{Json, Object, array};
 use crate::limits::Limits;
+use crate::scope::{Audience, Scope};
 use crate::server::ConnId;
 use crate::time::{Instant, Now};
 
 /// The newest `cli` and `backend` connections that have rows.
-const TRANSIENT_ROWS: usize = 50;
+const PASSING_ROWS: usize = 50;
 /// What presence pushes may take of all connections together, in bytes per second.
 const BYTES_PER_SECOND: usize = 64 << 20;
 
@@ -107,8 +110,10 @@ struct Entry {
     row: Row,
     json: Json,
     live: BTreeSet<ConnId>,
-    /// Whether the row is dropped as soon as nobody is behind it.
-    transient: bool,
+    /// Whether it is one of those programs that come and go, of which only the newest have rows.
+    passing: bool,
+    /// Whether the row stays for a while when nobody is behind it any more.
+    stays: bool,
     /// The version at which the row appeared.
     since_version: u64,
     /// When nobody was behind it any more; an announced row counts from its announcement.
@@ -124,6 +129,7 @@ pub(super) struct Presence {
     rhythm: Duration,
     version: u64,
     list: Option<Json>,
+    publication: Option<Arc<Publication>>,
     pushed_version: u64,
     pushed_list: Option<Json>,
     next_push: Instant,
@@ -154,6 +160,7 @@ impl Presence {
             rhythm: limits.presence,
             version: 1,
             list: None,
+            publication: None,
             pushed_version: 1,
             next_push: now.at,
         }
@@ -174,6 +181,21 @@ impl Presence {
         list.get_or_insert_with(|| {
             array(core::iter::once(&*gateway).chain(entries.values().map(|entry| &entry.json)))
         })
+    }
+
+    /// The push of the list; made once per version.
+    pub(super) fn publication(&mut self) -> Arc<Publication> {
+        if let Some(publication) = &self.publication {
+            return Arc::clone(publication);
+        }
+        let publication = Arc::new(Publication {
+            event: "presence",
+            payload: Object::new().json("presence", self.list()).finish(),
+            audience: Audience::Operators(Scope::Read),
+            class: Class::State(State::Presence),
+        });
+        self.publication = Some(Arc::clone(&publication));
+        publication
     }
 
     /// Writes the row of a new connection; none for probes.
@@ -201,11 +223,13 @@ impl Presence {
             row: Row::default(),
             json: Json::null(),
             live: BTreeSet::new(),
-            transient: true,
+            passing: false,
+            stays: false,
             since_version: version,
             gone: None,
         });
-        entry.transient = grant.device_id.is_none() && !matches!(&*client.mode, "ui" | "node");
+        entry.passing = matches!(&*client.mode, "cli" | "backend");
+        entry.stays = grant.device_id.is_some() || matches!(&*client.mode, "ui" | "node");
         entry.live.insert(conn);
         entry.gone = None;
         entry.row = row;
@@ -224,7 +248,7 @@ impl Presence {
         if !entry.live.is_empty() {
             return;
         }
-        if entry.transient || entry.since_version > pushed {
+        if !entry.stays || entry.since_version > pushed {
             self.entries.remove(key);
         } else {
             entry.gone = Some(now.at);
@@ -251,7 +275,8 @@ impl Presence {
             row: Row::default(),
             json: Json::null(),
             live: BTreeSet::new(),
-            transient: false,
+            passing: false,
+            stays: true,
             since_version: version,
             gone: None,
         });
@@ -305,21 +330,19 @@ impl Presence {
     fn changed(&mut self) {
         self.version += 1;
         self.list = None;
+        self.publication = None;
     }
 
-    /// Keeps the list within its bounds: surplus transient rows go first, then rows without a
-    /// connection, then the oldest.
+    /// Keeps the list within its bounds: surplus rows of programs that come and go are dropped
+    /// first, then rows without a connection, then the oldest.
     fn drop_surplus(&mut self) {
-        let transient = self
-            .entries
-            .values()
-            .filter(|entry| entry.transient)
-            .count();
-        if transient > TRANSIENT_ROWS {
-            self.drop_oldest(|entry| entry.transient);
+        let passing = self.entries.values().filter(|entry| entry.passing).count();
+        if passing > PASSING_ROWS {
+            self.drop_oldest(|entry| entry.passing);
         }
-        if self.entries.len() > self.rows
-            && !self.drop_oldest(|entry| entry.transient)
+        let with_gateway = self.entries.len() + 1;
+        if with_gateway > self.rows
+            && !self.drop_oldest(|entry| entry.passing)
             && !self.drop_oldest(|entry| entry.gone.is_some())
         {
             self.drop_oldest(|_| true);

@@ -1,7 +1,6 @@
 //! The deadlines of a hub: one per connection, and one each for tick, health and presence.
 
 use alloc::collections::BTreeSet;
-use alloc::sync::Arc;
 
 use super::Hub;
 use crate::frame::outgoing::{Class, Publication, State};
@@ -135,14 +134,7 @@ impl Hub {
         let Some(flush) = self.presence.flush(now) else {
             return;
         };
-        let publication = Arc::new(Publication {
-            event: "presence",
-            payload: Object::new()
-                .json("presence", self.presence.list())
-                .finish(),
-            audience: Audience::Operators(Scope::Read),
-            class: Class::State(State::Presence),
-        });
+        let publication = self.presence.publication();
         let version = self.presence.version();
         let mut receivers = 0;
         let all: alloc::vec::Vec<ConnId> = self.slots.keys().copied().collect();

@@ -114,8 +114,8 @@ impl Outbox {
         }
     }
 
-    /// Says how the connection ends: pushes are discarded, small replies still go out before the
-    /// close. Only the first close counts.
+    /// Says how the connection ends: pushes are discarded, the challenge and small replies still go
+    /// out before the close. Only the first close counts.
     pub(crate) fn close(&mut self, close: Close) {
         if self.close.is_some() {
             return;
