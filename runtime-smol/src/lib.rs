@@ -10,3 +10,8 @@ mod meter;
 pub mod random;
 pub mod server;
 pub mod threads;
+
+/// The code in the README is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
