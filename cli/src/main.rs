@@ -1,42 +1,16 @@
-//! The `openclaw` command.
-use openclaw_gateway_service::environment::Environment;
-use openclaw_gateway_service::service::Service;
-use openclaw_gateway_service::startup::{self, Flags};
-use openclaw_protocol_core::limits::Limits;
-fn flag(name: &str) -> Option<String> {
-    let a: Vec<String> = std::env::args().collect();
-    a.iter()
-        .position(|x| x == name)
-        .and_then(|i| a.get(i + 1).cloned())
-}
-fn main() {
-    let flags = Flags {
-        allow_unconfigured: true,
-        port: flag("--port"),
-        secrets: openclaw_gateway_service::secret::resolve::SecretFlags::new(
-            flag("--token").as_deref(),
-            None,
-        )
-        .unwrap(),
-        ..Flags::default()
-    };
-    let prepared = startup::prepare(&flags, &Environment::of_this_process()).unwrap();
-    let service = Service::bind(prepared, Limits::default()).unwrap();
-    let stopper = service.stopper();
-    openclaw_runtime_smol::threads::run(|executor| async move {
-        executor
-            .spawn(async move {
-                use smol::stream::StreamExt;
-                let mut signals = async_signal::Signals::new([
-                    async_signal::Signal::Term,
-                    async_signal::Signal::Int,
-                ])
-                .unwrap();
-                while signals.next().await.is_some() {
-                    stopper.stop();
-                }
-            })
-            .detach();
-        service.run(std::sync::Arc::clone(&executor)).await;
-    });
+//! The `openclaw` command: runs a gateway, and talks to one.
+
+use std::process::ExitCode;
+
+mod args;
+mod commands;
+mod exit;
+mod logger;
+mod output;
+mod target;
+
+fn main() -> ExitCode {
+    let typed = args::Typed::new(std::env::args_os().skip(1));
+    let json = typed.json;
+    exit::finish(typed.read().and_then(commands::run), json)
 }

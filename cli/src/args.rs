@@ -1,0 +1,443 @@
+//! The command line.
+
+use std::ffi::OsString;
+
+use argh::{ArgsInfo, EarlyExit, FromArgs};
+
+use crate::exit::{self, Failure};
+
+mod normalise;
+
+const NAME: &str = "openclaw";
+
+/// What was typed after `openclaw`.
+pub(crate) struct Typed {
+    /// Whether the answer is to be one JSON document, however the rest reads.
+    pub(crate) json: bool,
+    args: Result<Vec<String>, Failure>,
+}
+
+impl Typed {
+    /// Takes the arguments without the program's name.
+    pub(crate) fn new(args: impl Iterator<Item = OsString>) -> Self {
+        let args: Vec<OsString> = args.collect();
+        let lossy = args.iter().map(|arg| arg.to_string_lossy().into_owned());
+        let json = normalise::wants_json(lossy);
+        let texts = args.into_iter().enumerate().map(|(index, arg)| {
+            arg.into_string()
+                .map_err(|_| Failure::usage(format!("argument {} is not UTF-8 text", index + 1)))
+        });
+        let args = texts
+            .collect::<Result<Vec<_>, _>>()
+            .and_then(|args| normalise::normalise(args).map_err(Failure::usage));
+        Self { json, args }
+    }
+
+    /// Reads them.
+    pub(crate) fn read(self) -> Result<Request, Failure> {
+        let args = self.args?;
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        match Cli::from_args(&[NAME], &args) {
+            Ok(cli) => Ok(cli.into()),
+            Err(EarlyExit {
+                output,
+                status: Ok(()),
+            }) => Ok(Request::Print(with_exit_codes(&output))),
+            Err(EarlyExit {
+                output,
+                status: Err(()),
+            }) => Err(Failure::usage(output.trim_end())),
+        }
+    }
+}
+
+/// What the user wants.
+pub(crate) enum Request {
+    /// A text, such as help.
+    Print(String),
+    /// Something to be done.
+    Do(Globals, Box<Command>),
+}
+
+/// What counts for every command.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Globals {
+    /// `--dev`.
+    pub(crate) dev: bool,
+    /// `--profile NAME`.
+    pub(crate) profile: Option<String>,
+}
+
+impl Globals {
+    /// Returns how to call the same program for the same profile.
+    pub(crate) fn invocation(&self) -> String {
+        match (&self.profile, self.dev) {
+            (_, true) => format!("{NAME} --dev"),
+            (Some(profile), false) => format!("{NAME} --profile {profile}"),
+            (None, false) => NAME.to_owned(),
+        }
+    }
+}
+
+/// A gateway for your own agents, and a client of it.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(
+    name = "openclaw",
+    help_triggers("-h", "--help", "help"),
+    example = "openclaw --dev gateway\nopenclaw --dev agent --message \"hello there\"",
+    note = "--flag=value works as well as --flag value.",
+    note = "Variables: OPENCLAW_STATE_DIR, OPENCLAW_CONFIG_PATH, OPENCLAW_GATEWAY_PORT, OPENCLAW_GATEWAY_TOKEN, OPENCLAW_GATEWAY_PASSWORD."
+)]
+struct Cli {
+    /// use the profile dev: state in ~/.openclaw-dev, port 19001, and a token made where none is set
+    #[argh(switch)]
+    dev: bool,
+    /// use a profile of its own: state in ~/.openclaw-NAME
+    #[argh(option, arg_name = "name")]
+    profile: Option<String>,
+    /// print the version
+    #[argh(switch, short = 'V')]
+    version: bool,
+    #[argh(subcommand)]
+    command: Option<Command>,
+}
+
+impl From<Cli> for Request {
+    fn from(cli: Cli) -> Self {
+        if cli.version {
+            let version = openclaw_gateway_service::service::VERSION;
+            return Self::Print(format!("OpenClaw {version}\n"));
+        }
+        match cli.command {
+            Some(command) => Self::Do(
+                Globals {
+                    dev: cli.dev,
+                    profile: cli.profile,
+                },
+                Box::new(command),
+            ),
+            None => Self::Print(help()),
+        }
+    }
+}
+
+fn help() -> String {
+    match Cli::from_args(&[NAME], &["--help"]) {
+        Ok(_) => String::new(),
+        Err(early) => with_exit_codes(&early.output),
+    }
+}
+
+fn with_exit_codes(help: &str) -> String {
+    format!("{}\n\n{}", help.trim_end(), exit::HELP)
+}
+
+/// A command.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand)]
+pub(crate) enum Command {
+    /// `gateway`.
+    Gateway(Gateway),
+    /// `health`.
+    Health(Health),
+    /// `status`.
+    Status(Status),
+    /// `agent`.
+    Agent(Agent),
+}
+
+/// Run a gateway, or ask one; without a command: run.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(
+    subcommand,
+    name = "gateway",
+    help_triggers("-h", "--help", "help"),
+    note = "openclaw gateway run --help shows the flags of openclaw gateway."
+)]
+pub(crate) struct Gateway {
+    #[argh(subcommand)]
+    pub(crate) command: GatewayCommand,
+}
+
+/// A command of `gateway`.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(subcommand)]
+pub(crate) enum GatewayCommand {
+    /// `gateway run`.
+    Run(Run),
+    /// `gateway call`.
+    Call(Call),
+    /// `gateway health`.
+    Health(GatewayHealth),
+    /// `gateway probe`.
+    Probe(Probe),
+}
+
+/// Run a gateway until it is stopped.
+#[derive(FromArgs, ArgsInfo)]
+#[argh(
+    subcommand,
+    name = "run",
+    help_triggers("-h", "--help", "help"),
+    note = "SIGTERM or SIGINT stops it: runs may end by themselves for 10 s, a second signal skips that.",
+    note = "Flags win over variables, variables over openclaw.json."
+)]
+pub(crate) struct Run {
+    /// the port; by default gateway.port, then 18789 (19001 with --dev)
+    #[argh(option, arg_name = "port")]
+    pub(crate) port: Option<String>,
+    /// which addresses to listen on: loopback (default), lan or auto
+    #[argh(option, arg_name = "where")]
+    pub(crate) bind: Option<String>,
+    /// the token that clients must present; seen in the process list, so prefer OPENCLAW_GATEWAY_TOKEN
+    #[argh(option, arg_name = "token")]
+    pub(crate) token: Option<String>,
+    /// the password that clients must present; seen in the process list, so prefer OPENCLAW_GATEWAY_PASSWORD
+    #[argh(option, arg_name = "password")]
+    pub(crate) password: Option<String>,
+    /// what clients must present: token, password, or none (loopback only)
+    #[argh(option, arg_name = "mode")]
+    pub(crate) auth: Option<String>,
+    /// log more
+    #[argh(switch)]
+    pub(crate) verbose: bool,
+    /// start without gateway.mode=local in the configuration; makes a token and keeps it where none is set
+    #[argh(switch)]
+    pub(crate) allow_unconfigured: bool,
+    /// end whoever uses the port (not yet)
+    #[argh(switch, hidden_help)]
+    pub(crate) force: bool,
+}
+
+/// How to reach a gateway and how to answer; the same for every command that is a client.
+pub(crate) struct ClientFlags {
+    /// `--url`.
+    pub(crate) url: Option<String>,
+    /// `--token`.
+    pub(crate) token: Option<String>,
+    /// `--password`.
+    pub(crate) password: Option<String>,
+    /// `--json`.
+    pub(crate) json: bool,
+}
+
+/// Defines a command with the flags that every client has.
+///
+/// argh looks at the tokens of a type, which are out of its sight in a `ty`.
+macro_rules! client_command {
+    ($(#[$about:meta])* $name:ident {
+        $($(#[$attr:meta])* $field:ident: $kind:ident $(<$inner:ident>)?,)*
+    }) => {
+        #[derive(FromArgs, ArgsInfo)]
+        $(#[$about])*
+        pub(crate) struct $name {
+            $($(#[$attr])* pub(crate) $field: $kind $(<$inner>)?,)*
+            /// the gateway's address, ws://host:port; goes with --token or --password
+            #[argh(option, arg_name = "url")]
+            url: Option<String>,
+            /// the gateway's token; seen in the process list, so prefer OPENCLAW_GATEWAY_TOKEN
+            #[argh(option, arg_name = "token")]
+            token: Option<String>,
+            /// the gateway's password; seen in the process list, so prefer OPENCLAW_GATEWAY_PASSWORD
+            #[argh(option, arg_name = "password")]
+            password: Option<String>,
+            /// print one JSON document and nothing else
+            #[argh(switch)]
+            json: bool,
+        }
+
+        impl $name {
+            /// Takes the flags that every client has.
+            pub(crate) fn client(&mut self) -> ClientFlags {
+                ClientFlags {
+                    url: self.url.take(),
+                    token: self.token.take(),
+                    password: self.password.take(),
+                    json: self.json,
+                }
+            }
+        }
+    };
+}
+
+client_command! {
+    /// Call one method of a gateway.
+    #[argh(
+        subcommand,
+        name = "call",
+        help_triggers("-h", "--help", "help"),
+        example = "openclaw gateway call agent.wait --params '{{\"runId\":\"…\",\"timeoutMs\":30000}}'"
+    )]
+    Call {
+        /// the method, such as health
+        #[argh(positional)]
+        method: String,
+        /// the parameters, a JSON text
+        #[argh(option, arg_name = "json")]
+        params: Option<String>,
+        /// wait past an acknowledgement for the final answer
+        #[argh(switch)]
+        expect_final: bool,
+        /// how long to wait for the answer, in milliseconds; 10000 by default
+        #[argh(option, arg_name = "ms")]
+        timeout: Option<String>,
+    }
+}
+
+client_command! {
+    /// Tell whether a gateway is well.
+    #[argh(subcommand, name = "health", help_triggers("-h", "--help", "help"))]
+    GatewayHealth {
+        /// how long to wait for the answer, in milliseconds; 10000 by default
+        #[argh(option, arg_name = "ms")]
+        timeout: Option<String>,
+    }
+}
+
+client_command! {
+    /// Tell whether a gateway can be reached, and what it lets us do.
+    #[argh(subcommand, name = "probe", help_triggers("-h", "--help", "help"))]
+    Probe {
+        /// how long to wait for the answer, in milliseconds; 10000 by default
+        #[argh(option, arg_name = "ms")]
+        timeout: Option<String>,
+    }
+}
+
+client_command! {
+    /// Tell how the gateway, its agents and channels are.
+    #[argh(subcommand, name = "health", help_triggers("-h", "--help", "help"))]
+    Health {
+        /// how long to wait for the answer, in milliseconds; 10000 by default
+        #[argh(option, arg_name = "ms")]
+        timeout: Option<String>,
+    }
+}
+
+client_command! {
+    /// Tell what the gateway is doing and who is connected.
+    #[argh(subcommand, name = "status", help_triggers("-h", "--help", "help"))]
+    Status {
+        /// how long to wait for each answer, in milliseconds; 10000 by default
+        #[argh(option, arg_name = "ms")]
+        timeout: Option<String>,
+    }
+}
+
+client_command! {
+    /// Say something to an agent, and print what it answers.
+    #[argh(
+        subcommand,
+        name = "agent",
+        help_triggers("-h", "--help", "help"),
+        note = "The run goes on when this command is interrupted."
+    )]
+    Agent {
+        /// what to say
+        #[argh(option, short = 'm', arg_name = "text")]
+        message: String,
+        /// the session; main by default
+        #[argh(option, arg_name = "key")]
+        session_key: Option<String>,
+        /// the agent; the gateway's default by default
+        #[argh(option, arg_name = "id")]
+        agent: Option<String>,
+        /// names the run: the same key never runs twice; a new one by default
+        #[argh(option, arg_name = "key")]
+        idempotency_key: Option<String>,
+        /// how long the run may take, in seconds; the gateway's limit by default
+        #[argh(option, arg_name = "seconds")]
+        timeout: Option<String>,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(args: &[&str]) -> Result<Request, Failure> {
+        Typed::new(args.iter().map(OsString::from)).read()
+    }
+
+    fn printed(args: &[&str]) -> String {
+        match read(args) {
+            Ok(Request::Print(text)) => text,
+            Ok(Request::Do(..)) => panic!("{args:?} does something"),
+            Err(failure) => panic!("{args:?}: {failure:?}"),
+        }
+    }
+
+    #[test]
+    fn every_command_has_help_with_the_exit_codes() {
+        for args in [
+            &[][..],
+            &["--help"],
+            &["-h"],
+            &["help"],
+            &["--dev"],
+            &["gateway", "--help"],
+            &["gateway", "run", "--help"],
+            &["gateway", "call", "--help"],
+            &["gateway", "health", "-h"],
+            &["gateway", "probe", "--help"],
+            &["health", "--help"],
+            &["status", "--help"],
+            &["agent", "--help"],
+        ] {
+            let help = printed(args);
+            assert!(help.contains("Usage: openclaw"), "{help}");
+            assert!(help.contains("69  unreachable"), "{help}");
+        }
+        assert!(printed(&["gateway", "--help"]).contains("probe"));
+        assert!(printed(&["gateway", "call", "-h"]).contains("'{\"runId\""));
+    }
+
+    #[test]
+    fn gateway_alone_is_gateway_run_with_its_flags() {
+        let args = ["gateway", "--port=1", "--dev", "--profile", "x"];
+        let Ok(Request::Do(globals, command)) = read(&args) else {
+            panic!("not a command");
+        };
+        let Command::Gateway(gateway) = *command else {
+            panic!("not a gateway");
+        };
+        assert!(globals.dev);
+        assert_eq!(globals.profile.as_deref(), Some("x"));
+        let GatewayCommand::Run(run) = gateway.command else {
+            panic!("not run");
+        };
+        assert_eq!(run.port.as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn no_message_shows_a_secret() {
+        for args in [
+            &["health", "--tokn=hunter2"][..],
+            &["health", "--token", "hunter2", "--token=hunter2"],
+            &["agent", "--token=hunter2"],
+            &["health", "--token=hunter2", "--params", "1"],
+        ] {
+            let Err(failure) = read(args) else {
+                panic!("{args:?} is fine");
+            };
+            assert!(!format!("{failure:?}").contains("hunter2"), "{failure:?}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn arguments_that_are_not_text_are_refused() {
+        use std::os::unix::ffi::OsStringExt;
+        let args = [
+            OsString::from("health"),
+            OsString::from_vec(vec![0xff]),
+            OsString::from("--json"),
+        ];
+        let typed = Typed::new(args.into_iter());
+        assert!(typed.json);
+        let Err(failure) = typed.read() else {
+            panic!("text");
+        };
+        assert!(format!("{failure:?}").contains("argument 2"));
+    }
+}

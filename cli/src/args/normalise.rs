@@ -1,0 +1,411 @@
+//! Brings the command line into the form that argh reads.
+//!
+//! `--flag=value` becomes two arguments, the words of the command move before their flags, those of
+//! every command before these, and `gateway` alone becomes `gateway run`. Unknown flags and commands
+//! are refused here, without their values: one may be a secret with a typing mistake before it.
+
+use std::vec::IntoIter;
+
+use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfoKind};
+
+use super::Cli;
+
+const HELP: [&str; 3] = ["-h", "--help", "help"];
+/// How much of an unknown word a message repeats, in characters.
+const SHOWN: usize = 40;
+/// Commands of the published gateway that are still to come.
+const NOT_YET: [&str; 32] = [
+    "agents",
+    "approvals",
+    "backup",
+    "browser",
+    "channels",
+    "completion",
+    "config",
+    "configure",
+    "cron",
+    "daemon",
+    "dashboard",
+    "devices",
+    "directory",
+    "docs",
+    "doctor",
+    "hooks",
+    "logs",
+    "memory",
+    "message",
+    "models",
+    "node",
+    "nodes",
+    "onboard",
+    "pairing",
+    "plugins",
+    "security",
+    "sessions",
+    "setup",
+    "skills",
+    "system",
+    "tui",
+    "update",
+];
+const GATEWAY_NOT_YET: [&str; 8] = [
+    "discover",
+    "install",
+    "restart",
+    "start",
+    "status",
+    "stop",
+    "uninstall",
+    "usage-cost",
+];
+
+/// Tells whether `--json` is among the flags, whatever else is wrong.
+pub(super) fn wants_json(args: impl Iterator<Item = String>) -> bool {
+    let known = Known::all();
+    let mut args = args.collect::<Vec<_>>().into_iter();
+    while let Some(arg) = args.next() {
+        if arg == "--" {
+            return false;
+        }
+        if arg == "--json" {
+            return true;
+        }
+        if known.find(&arg).is_some_and(|flag| flag.takes_value) {
+            args.next();
+        }
+    }
+    false
+}
+
+/// Rewrites the arguments.
+pub(super) fn normalise(args: Vec<String>) -> Result<Vec<String>, String> {
+    let known = Known::all();
+    let mut line = Line::default();
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        if arg == "--" {
+            line.others.push(Item::Word(arg));
+            line.others.extend(args.by_ref().map(Item::Word));
+        } else if arg.starts_with('-') && arg.len() > 1 {
+            line.flag(&known, arg, &mut args)?;
+        } else {
+            line.word(&known, arg)?;
+        }
+    }
+    Ok(line.finish())
+}
+
+/// The flags and commands there are.
+struct Known {
+    flags: Vec<Flag>,
+    commands: CommandInfoWithArgs,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Flag {
+    long: &'static str,
+    short: Option<char>,
+    takes_value: bool,
+    /// It counts for every command.
+    global: bool,
+}
+
+impl Flag {
+    fn is(&self, arg: &str) -> bool {
+        self.long == arg
+            || self.short.is_some_and(|short| {
+                arg.strip_prefix('-')
+                    .is_some_and(|rest| rest.chars().eq([short]))
+            })
+    }
+}
+
+impl Known {
+    fn all() -> Self {
+        let commands = Cli::get_args_info();
+        let mut flags = Vec::new();
+        collect(&commands, true, &mut flags);
+        Self { flags, commands }
+    }
+
+    fn find(&self, arg: &str) -> Option<&Flag> {
+        self.flags.iter().find(|flag| flag.is(arg))
+    }
+
+    fn has_command(&self, words: &[String], word: &str) -> bool {
+        let mut commands = &self.commands.commands;
+        for word in words {
+            match commands.iter().find(|command| command.name == word) {
+                Some(found) => commands = &found.command.commands,
+                None => return false,
+            }
+        }
+        commands.iter().any(|command| command.name == word)
+    }
+}
+
+fn collect(command: &CommandInfoWithArgs, global: bool, flags: &mut Vec<Flag>) {
+    for flag in command.flags {
+        // Among the flags of a command argh lists `--help` too.
+        if HELP.contains(&flag.long) {
+            continue;
+        }
+        let flag = Flag {
+            long: flag.long,
+            short: flag.short,
+            takes_value: matches!(flag.kind, FlagInfoKind::Option { .. }),
+            global,
+        };
+        if !flags.contains(&flag) {
+            flags.push(flag);
+        }
+    }
+    for command in &command.commands {
+        collect(&command.command, false, flags);
+    }
+}
+
+enum Item {
+    Flag(String, Option<String>),
+    Word(String),
+}
+
+/// A command line, taken apart.
+#[derive(Default)]
+struct Line {
+    globals: Vec<Item>,
+    /// The words that name the command.
+    command: Vec<String>,
+    others: Vec<Item>,
+    wants_help: bool,
+    is_complete: bool,
+}
+
+impl Line {
+    fn flag(
+        &mut self,
+        known: &Known,
+        arg: String,
+        more: &mut IntoIter<String>,
+    ) -> Result<(), String> {
+        if HELP.contains(&arg.as_str()) {
+            self.wants_help = true;
+            return Ok(());
+        }
+        let (name, value) = match arg.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => {
+                (name.to_owned(), Some(value.to_owned()))
+            }
+            _ => (arg, None),
+        };
+        let Some(flag) = known.find(&name) else {
+            return Err(format!("Unrecognized argument: {}", shown(&name)));
+        };
+        let value = match (flag.takes_value, value) {
+            (true, Some(value)) => Some(value),
+            (true, None) => more.next(),
+            (false, None) => None,
+            (false, Some(_)) => return Err(format!("{name} takes no value.")),
+        };
+        let place = if flag.global {
+            &mut self.globals
+        } else {
+            &mut self.others
+        };
+        let is_same = |item: &Item| matches!(item, Item::Flag(other, _) if flag.is(other));
+        if place.iter().any(is_same) {
+            return Err(format!("{name} is given twice."));
+        }
+        place.push(Item::Flag(name, value));
+        Ok(())
+    }
+
+    fn word(&mut self, known: &Known, word: String) -> Result<(), String> {
+        if self.is_complete {
+            self.others.push(Item::Word(word));
+        } else if word == "help" {
+            self.wants_help = true;
+        } else if known.has_command(&self.command, &word) {
+            self.command.push(word);
+            self.is_complete = self.command != ["gateway"];
+        } else {
+            let coming: &[&str] = if self.command.is_empty() {
+                &NOT_YET
+            } else {
+                &GATEWAY_NOT_YET
+            };
+            let is_coming = coming.contains(&word.as_str());
+            self.command.push(shown(&word));
+            let command = self.command.join(" ");
+            return Err(if is_coming {
+                format!("openclaw {command} is not there yet.")
+            } else {
+                format!("OpenClaw does not know the command \"{command}\".")
+            });
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Vec<String> {
+        if self.command == ["gateway"] && !self.wants_help {
+            self.command.push("run".to_owned());
+        }
+        let mut args = Vec::new();
+        let flat = |args: &mut Vec<String>, item| match item {
+            Item::Flag(name, value) => {
+                args.push(name);
+                args.extend(value);
+            }
+            Item::Word(word) => args.push(word),
+        };
+        for item in self.globals {
+            flat(&mut args, item);
+        }
+        args.extend(self.command);
+        // Help needs no other argument, and argh takes none after it.
+        if self.wants_help {
+            args.push("--help".to_owned());
+            return args;
+        }
+        for item in self.others {
+            flat(&mut args, item);
+        }
+        args
+    }
+}
+
+fn shown(text: &str) -> String {
+    let text: String = text.chars().take(SHOWN).collect();
+    text.escape_debug().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(args: &[&str]) -> Result<Vec<String>, String> {
+        normalise(args.iter().map(|arg| (*arg).to_owned()).collect())
+    }
+
+    fn good(args: &[&str]) -> Vec<String> {
+        read(args).unwrap_or_else(|error| panic!("{args:?}: {error}"))
+    }
+
+    #[test]
+    fn a_flag_and_its_value_are_two_arguments() {
+        for (typed, value) in [
+            ("--message=hello", "hello"),
+            ("--message=a b  c", "a b  c"),
+            ("--message=a=b=c", "a=b=c"),
+            ("--message=--json", "--json"),
+            ("--message=-5", "-5"),
+            ("--message=", ""),
+            ("--message=--", "--"),
+        ] {
+            assert_eq!(good(&["agent", typed]), ["agent", "--message", value]);
+        }
+    }
+
+    #[test]
+    fn a_value_is_not_looked_at() {
+        for value in ["--token=x", "gateway", "--", "--help", "-h", "", "--json"] {
+            let args = ["agent", "--message", value, "--json"];
+            assert_eq!(good(&args), args);
+            assert_eq!(good(&["agent", "-m", value]), ["agent", "-m", value]);
+        }
+        assert_eq!(
+            good(&["gateway", "call", "health", "--", "--params=1", "help"]),
+            ["gateway", "call", "health", "--", "--params=1", "help"]
+        );
+    }
+
+    #[test]
+    fn words_move_before_flags_and_globals_before_them() {
+        assert_eq!(
+            good(&["--json", "status", "--profile=work", "--dev"]),
+            ["--profile", "work", "--dev", "status", "--json"]
+        );
+        assert_eq!(
+            good(&["gateway", "--port", "1", "run", "--verbose"]),
+            ["gateway", "run", "--port", "1", "--verbose"]
+        );
+        assert_eq!(
+            good(&["gateway", "--token=x", "call", "health"]),
+            ["gateway", "call", "--token", "x", "health"]
+        );
+    }
+
+    #[test]
+    fn gateway_alone_runs_one_unless_it_asks_for_help() {
+        assert_eq!(good(&["gateway"]), ["gateway", "run"]);
+        assert_eq!(
+            good(&["--dev", "gateway", "--bind=lan"]),
+            ["--dev", "gateway", "run", "--bind", "lan"]
+        );
+        assert_eq!(good(&["gateway", "--help"]), ["gateway", "--help"]);
+        assert_eq!(good(&["gateway", "help"]), ["gateway", "--help"]);
+        assert_eq!(good(&["--help", "agent", "x"]), ["agent", "--help"]);
+        assert_eq!(
+            good(&["gateway", "-h", "run"]),
+            ["gateway", "run", "--help"]
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_refused_by_name() {
+        for (args, message) in [
+            (
+                &["--bogus=x", "health"][..],
+                "Unrecognized argument: --bogus",
+            ),
+            (&["health", "-x"], "Unrecognized argument: -x"),
+            (&["health", "-Vx"], "Unrecognized argument: -Vx"),
+            (&["health", "--json=1"], "--json takes no value."),
+            (&["--dev", "health", "--dev"], "--dev is given twice."),
+            (
+                &["agent", "-m", "a", "--message=b"],
+                "--message is given twice.",
+            ),
+            (&["bogus"], "OpenClaw does not know the command \"bogus\"."),
+            (
+                &["gateway", "bogus\u{1b}[31m"],
+                "OpenClaw does not know the command \"gateway bogus\\u{1b}[31m\".",
+            ),
+            (&["doctor", "--deep"], "openclaw doctor is not there yet."),
+            (&["doctor"], "openclaw doctor is not there yet."),
+            (
+                &["channels", "status"],
+                "openclaw channels is not there yet.",
+            ),
+            (
+                &["gateway", "status"],
+                "openclaw gateway status is not there yet.",
+            ),
+            (
+                &["gateway", "--port=1", "stop"],
+                "openclaw gateway stop is not there yet.",
+            ),
+        ] {
+            assert_eq!(read(args), Err(message.to_owned()), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn a_flag_without_its_value_is_left_to_argh() {
+        assert_eq!(good(&["agent", "--message"]), ["agent", "--message"]);
+    }
+
+    #[test]
+    fn json_is_wanted_where_it_is_a_flag() {
+        for (args, wanted) in [
+            (&["health", "--json"][..], true),
+            (&["--bogus", "--json"], true),
+            (&["agent", "--message", "--json"], false),
+            (&["agent", "--message=x", "--json"], true),
+            (&["gateway", "call", "--", "--json"], false),
+        ] {
+            let args = args.iter().map(|arg| (*arg).to_owned());
+            assert_eq!(wants_json(args.clone()), wanted, "{args:?}");
+        }
+    }
+}

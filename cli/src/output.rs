@@ -1,0 +1,155 @@
+//! What is written, and how.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use openclaw_protocol_core::json::Json;
+
+/// Writes one JSON document to standard output.
+pub(crate) fn json(document: &Json) -> io::Result<()> {
+    text(&format!("{}\n", pretty(document)))
+}
+
+/// Writes to standard output.
+pub(crate) fn text(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Writes lines for people to standard error; where that fails, nobody can be told.
+pub(crate) fn complain(lines: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", harmless(lines));
+}
+
+/// Returns a text without what would steer a terminal; line ends and tabs stay.
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if text.contains(steers) {
+        let mark = |c| if steers(c) { '\u{fffd}' } else { c };
+        text.chars().map(mark).collect::<String>().into()
+    } else {
+        text.into()
+    }
+}
+
+/// Returns a text on one line.
+pub(crate) fn line(text: &str) -> String {
+    let mark = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(mark).collect()
+}
+
+/// Returns a JSON text with a member or an item to a line; names, order and spelling stay.
+pub(crate) fn pretty(json: &Json) -> String {
+    let text = json.as_str();
+    let mut out = String::with_capacity(text.len() * 2);
+    let mut depth = 0;
+    let mut in_string = false;
+    let mut escaped = false;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if in_string {
+            out.push(c);
+            in_string = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+            continue;
+        }
+        match c {
+            ' ' | '\n' | '\r' | '\t' => {}
+            '{' | '[' => {
+                out.push(c);
+                while chars.next_if(|c| c.is_ascii_whitespace()).is_some() {}
+                match chars.next_if(|c| matches!(c, '}' | ']')) {
+                    Some(end) => out.push(end),
+                    None => {
+                        depth += 1;
+                        break_line(&mut out, depth);
+                    }
+                }
+            }
+            '}' | ']' => {
+                depth -= 1;
+                break_line(&mut out, depth);
+                out.push(c);
+            }
+            ',' => {
+                out.push(c);
+                break_line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            _ => {
+                in_string = c == '"';
+                out.push(c);
+            }
+        }
+    }
+    out
+}
+
+fn break_line(out: &mut String, depth: usize) {
+    out.push('\n');
+    out.extend(std::iter::repeat_n("  ", depth));
+}
+
+/// Returns a time in its two largest units.
+pub(crate) fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_spread_over_lines_and_otherwise_kept() {
+        let json = Json::parse(
+            r#" {"z":1.50, "a":[ ] ,"b":{ },"c":["x, {y}: \"[\\",{"d":null}],"é\u0000":1e9}"#,
+        )
+        .unwrap();
+        let expected = r#"{
+  "z": 1.50,
+  "a": [],
+  "b": {},
+  "c": [
+    "x, {y}: \"[\\",
+    {
+      "d": null
+    }
+  ],
+  "é\u0000": 1e9
+}"#;
+        assert_eq!(pretty(&json), expected);
+        for small in ["1", "\"a\"", "[]", "null"] {
+            assert_eq!(pretty(&Json::parse(small).unwrap()), small);
+        }
+    }
+
+    #[test]
+    fn what_steers_a_terminal_is_marked() {
+        assert_eq!(harmless("a\tb\nc"), "a\tb\nc");
+        assert_eq!(
+            harmless("\u{1b}[31m\u{9b}1m\r"),
+            "\u{fffd}[31m\u{fffd}1m\u{fffd}"
+        );
+        assert_eq!(line("a\nb\u{7}"), "a b ");
+    }
+
+    #[test]
+    fn spans_have_two_units() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (61, "1 min 1 s"),
+            (7_380, "2 h 3 min"),
+            (200_000, "2 d 7 h"),
+        ] {
+            assert_eq!(span(Duration::from_secs(seconds)), text);
+        }
+    }
+}
