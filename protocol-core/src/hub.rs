@@ -14,7 +14,7 @@ pub use runs::Run;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::string::ToString;
+use alloc::format;
 use alloc::sync::Arc;
 use core::net::IpAddr;
 
@@ -257,7 +257,7 @@ impl Hub {
             tick_interval_ms: self.limits.tick.as_millis() as u64,
         };
         let welcome = &self.welcome;
-        let name = conn.to_string();
+        let name = format!("{}-{conn}", self.welcome.boot_id);
         slot.connection.admit(
             applicant,
             grant,
