@@ -52,6 +52,10 @@ pub enum PeerFault {
     MalformedInRow,
     /// More requests are unanswered than a connection may have.
     TooManyCalls,
+    /// Requests that are unanswered hold more memory than they may.
+    TooMuchHeld,
+    /// What the peer sent and we have not dealt with is the most of all, and too much.
+    TooMuchInput,
     /// The peer sent nothing for too long, not even a pong.
     Silent,
     /// More waits for the peer than it may have waiting.
@@ -132,6 +136,11 @@ impl PeerFault {
                 ErrorShape::unavailable("too many requests are unanswered on this connection")
                     .retryable_after(None),
             ),
+            Self::TooMuchHeld => Consequence::answer(
+                ErrorShape::unavailable("requests that are unanswered hold too much memory")
+                    .retryable_after(None),
+            ),
+            Self::TooMuchInput => close("too much sent that is not dealt with yet"),
             Self::Silent => close("nothing received for too long"),
             Self::SlowConsumer => close("slow consumer"),
         }
@@ -158,6 +167,8 @@ impl PeerFault {
             Self::Malformed => "FRM-001",
             Self::MalformedInRow => "FRM-003",
             Self::TooManyCalls => "LIM-003",
+            Self::TooMuchHeld => "LIM-005",
+            Self::TooMuchInput => "LIM-006",
             Self::Silent => "LIV-001",
             Self::SlowConsumer => "LIM-004",
         }
@@ -198,6 +209,8 @@ impl fmt::Display for PeerFault {
             Self::Malformed => "a message is not JSON",
             Self::MalformedInRow => "several messages in a row are not JSON",
             Self::TooManyCalls => "too many requests are unanswered",
+            Self::TooMuchHeld => "unanswered requests hold too much memory",
+            Self::TooMuchInput => "too much waits to be dealt with",
             Self::Silent => "the peer is silent",
             Self::SlowConsumer => "the peer reads too slowly",
         };
@@ -233,6 +246,8 @@ mod tests {
             PeerFault::Malformed,
             PeerFault::MalformedInRow,
             PeerFault::TooManyCalls,
+            PeerFault::TooMuchHeld,
+            PeerFault::TooMuchInput,
             PeerFault::Silent,
             PeerFault::SlowConsumer,
         ]

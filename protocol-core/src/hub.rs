@@ -3,6 +3,7 @@
 //! The hub routes what connections say to the application and what the application answers to
 //! connections. It holds what they share: presence, health, state versions, runs and timers.
 
+mod burden;
 mod health;
 mod presence;
 mod runs;
@@ -92,6 +93,7 @@ pub struct Hub {
     runs: runs::Runs,
     presence: presence::Presence,
     health: health::Board,
+    burden: burden::Burden,
     suspension: &'static str,
 }
 
@@ -103,8 +105,18 @@ struct Slot {
     client: Option<Box<Client>>,
     row: Option<presence::Key>,
     presence_seen: u64,
+    share: burden::Share,
     is_ready: bool,
     deadline: Option<Instant>,
+}
+
+impl Slot {
+    fn share_now(&self) -> burden::Share {
+        burden::Share {
+            private: self.connection.private_bytes(),
+            calls: self.connection.held_bytes(),
+        }
+    }
 }
 
 impl Hub {
@@ -124,6 +136,7 @@ impl Hub {
             runs: runs::Runs::default(),
             presence: presence::Presence::new(gateway, &limits, now),
             health: health::Board::new(now),
+            burden: burden::Burden::default(),
             suspension: "accepting",
         }
     }
@@ -149,6 +162,7 @@ impl Hub {
             client: None,
             row: None,
             presence_seen: 0,
+            share: burden::Share::default(),
             is_ready: false,
             deadline: None,
         };
@@ -159,10 +173,20 @@ impl Hub {
     }
 
     /// A connection sent a message.
+    ///
+    /// A request that does not fit into what all unanswered requests may hold is refused.
     pub fn handle_frame(&mut self, conn: ConnId, inbound: Inbound, now: Now) {
-        self.with(conn, now, |connection| {
-            connection.handle_frame(inbound, now)
+        let room = self
+            .limits
+            .open_call_bytes_in_all
+            .saturating_sub(self.burden.calls());
+        self.with(conn, now, |connection| match inbound {
+            Inbound::Request(request) if request.size > room && connection.session().is_some() => {
+                connection.handle_surplus(request, now);
+            }
+            inbound => connection.handle_frame(inbound, now),
         });
+        self.relieve(now);
     }
 
     /// The transport found a connection's peer at fault.
@@ -184,6 +208,8 @@ impl Hub {
     pub fn sent(&mut self, conn: ConnId) {
         if let Some(slot) = self.slots.get_mut(&conn) {
             slot.connection.sent();
+            let share = slot.share_now();
+            self.burden.replace(&mut slot.share, share);
         }
     }
 
@@ -238,7 +264,7 @@ impl Hub {
             slot.row = self.presence.join(conn, &client, &slot.peer, grant, now);
         }
         slot.presence_seen = self.presence.version();
-        let reads = Audience::Operators(Scope::Read).includes(grant.role, &grant.scopes);
+        let reads = Audience::Operators(Scope::Read).includes(grant.role, &grant.scopes, &[]);
         let state_version = StateVersion {
             presence: self.presence.version(),
             health: self.health.version(),
@@ -310,6 +336,7 @@ impl Hub {
             && slot.connection.finish(call, outcome, now).is_ok()
         {
             self.settle(conn, now);
+            self.relieve(now);
         }
     }
 
@@ -430,11 +457,31 @@ impl Hub {
     }
 
     fn publish(&mut self, publication: &Arc<Publication>, now: Now) {
+        self.burden.push(publication);
         let open: alloc::vec::Vec<ConnId> = self.slots.keys().copied().collect();
         for conn in open {
             self.with(conn, now, |connection| {
                 connection.publish(publication, now);
             });
+        }
+        self.relieve(now);
+    }
+
+    /// Closes the connections with the largest backlogs until what waits is within its bounds.
+    fn relieve(&mut self, now: Now) {
+        while self.burden.exceeds(self.limits.outbox_in_all) {
+            let largest = self
+                .slots
+                .iter()
+                .filter(|(_, slot)| {
+                    !slot.connection.is_ending() && slot.connection.queued_bytes() > 0
+                })
+                .max_by_key(|(_, slot)| slot.connection.queued_bytes())
+                .map(|(conn, _)| *conn);
+            let Some(conn) = largest else {
+                return;
+            };
+            self.handle_fault(conn, PeerFault::SlowConsumer, now);
         }
     }
 
@@ -476,6 +523,8 @@ impl Hub {
         }
         let deadline = slot.connection.poll_timeout().map(|due| due.at);
         self.timers.reschedule(conn, &mut slot.deadline, deadline);
+        let share = slot.share_now();
+        self.burden.replace(&mut slot.share, share);
         let left = slot
             .connection
             .is_ending()

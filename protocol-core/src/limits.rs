@@ -22,6 +22,15 @@ pub struct Limits {
     pub held_before_hello: usize,
     /// Unanswered requests of one connection; one more is refused as retryable. Default 256.
     pub open_calls: usize,
+    /// Bytes of the unanswered requests of one connection; one more is refused as retryable.
+    /// Default 64 MiB.
+    pub open_call_bytes: usize,
+    /// Bytes of the unanswered requests of all connections; one more is refused as retryable.
+    /// Default 256 MiB.
+    pub open_call_bytes_in_all: usize,
+    /// Bytes that may wait for all connections together, what they share counted once; past it the
+    /// connection with the largest backlog is closed with 1008 `slow consumer`. Default 256 MiB.
+    pub outbox_in_all: usize,
     /// Malformed messages in a row after hello that close the connection with 1008. Default 5.
     pub malformed_in_row: u32,
     /// Sockets without hello, in all; one more closes the oldest of them. Default 1,024.
@@ -60,6 +69,9 @@ impl Default for Limits {
             outbox_soft_pushes: 1_000,
             held_before_hello: 65_536,
             open_calls: 256,
+            open_call_bytes: 64 << 20,
+            open_call_bytes_in_all: 256 << 20,
+            outbox_in_all: 256 << 20,
             malformed_in_row: 5,
             strangers: 1_024,
             strangers_per_address: 256,

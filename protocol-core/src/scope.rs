@@ -111,17 +111,23 @@ pub enum Audience {
     Everyone,
     /// Operators that hold a scope.
     Operators(Scope),
-    /// Everyone but those operators: nodes, and operators without the scope.
+    /// Operators that hold a scope and say that they understand a feature.
+    Understanding(Scope, &'static str),
+    /// Everyone but the operators that hold a scope: nodes, and operators without it.
     Others(Scope),
 }
 
 impl Audience {
-    /// Whether a connection of `role` with `scopes` belongs to it.
+    /// Whether a connection of `role` with `scopes` and `caps` belongs to it.
     #[must_use]
-    pub fn includes(self, role: Role, scopes: &Scopes) -> bool {
+    pub fn includes(self, role: Role, scopes: &Scopes, caps: &[String]) -> bool {
         match self {
             Self::Everyone => true,
             Self::Operators(scope) => role == Role::Operator && scopes.allow(scope),
+            Self::Understanding(scope, cap) => {
+                Self::Operators(scope).includes(role, scopes, caps)
+                    && caps.iter().any(|known| known == cap)
+            }
             Self::Others(scope) => role != Role::Operator || !scopes.allow(scope),
         }
     }
@@ -162,11 +168,21 @@ mod tests {
     }
 
     #[test]
+    fn a_feature_must_be_understood_and_allowed() {
+        let tools = Audience::Understanding(Scope::Read, "tool-events");
+        let caps = ["tool-events".to_string()];
+        let operator = Role::Operator;
+        assert!(tools.includes(operator, &granted("operator.read"), &caps));
+        assert!(!tools.includes(operator, &granted("operator.read"), &[]));
+        assert!(!tools.includes(operator, &granted("operator.pairing"), &caps));
+    }
+
+    #[test]
     fn a_node_never_hears_what_operators_hear() {
         let all = granted("operator.admin");
-        assert!(Audience::Operators(Scope::Read).includes(Role::Operator, &all));
-        assert!(!Audience::Operators(Scope::Read).includes(Role::Node, &all));
-        assert!(Audience::Others(Scope::Read).includes(Role::Node, &all));
-        assert!(!Audience::Others(Scope::Read).includes(Role::Operator, &all));
+        assert!(Audience::Operators(Scope::Read).includes(Role::Operator, &all, &[]));
+        assert!(!Audience::Operators(Scope::Read).includes(Role::Node, &all, &[]));
+        assert!(Audience::Others(Scope::Read).includes(Role::Node, &all, &[]));
+        assert!(!Audience::Others(Scope::Read).includes(Role::Operator, &all, &[]));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A [`Connection`] knows nothing of its siblings; [`crate::hub::Hub`] holds them all.
 
+mod calls;
 mod connection;
 mod outbox;
 mod token;

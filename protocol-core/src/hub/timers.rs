@@ -135,6 +135,7 @@ impl Hub {
             return;
         };
         let publication = self.presence.publication();
+        self.burden.push(&publication);
         let version = self.presence.version();
         let mut receivers = 0;
         let all: alloc::vec::Vec<ConnId> = self.slots.keys().copied().collect();

@@ -1,9 +1,11 @@
 //! The state machine of one connection.
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::sync::Arc;
 
+use super::calls::{Acknowledged, Calls};
 use super::outbox::{Delivery, Outbox};
 use super::token::{Applicant, Call, ConnId, Misuse, Wrong};
 use crate::error_shape::ErrorShape;
@@ -31,8 +33,7 @@ pub struct Connection {
     phase: Phase,
     outbox: Outbox,
     events: VecDeque<Event>,
-    calls: BTreeMap<u64, Waiting>,
-    last_serial: u64,
+    calls: Calls,
     malformed: u32,
     heard: Instant,
     pinged: Instant,
@@ -58,14 +59,9 @@ struct Deciding {
     until: Instant,
     request: Box<str>,
     protocol: u32,
+    caps: Box<[String]>,
     held: VecDeque<Inbound>,
     held_bytes: usize,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    id: Box<str>,
-    acknowledged: bool,
 }
 
 /// Who an open connection is.
@@ -79,13 +75,17 @@ pub struct Session {
     pub scopes: Scopes,
     /// Who it is, across reconnects.
     pub principal: Arc<str>,
+    /// The features that it says it understands.
+    pub caps: Box<[String]>,
 }
 
 impl Session {
     /// Whether it belongs to the audience of a push.
     #[must_use]
     pub fn hears(&self, publication: &Publication) -> bool {
-        publication.audience.includes(self.role, &self.scopes)
+        publication
+            .audience
+            .includes(self.role, &self.scopes, &self.caps)
     }
 }
 
@@ -137,8 +137,7 @@ impl Connection {
             },
             outbox,
             events: VecDeque::new(),
-            calls: BTreeMap::new(),
-            last_serial: 0,
+            calls: Calls::default(),
             malformed: 0,
             heard: now.at,
             pinged: now.at,
@@ -208,6 +207,13 @@ impl Connection {
         }
     }
 
+    /// The peer sent a request that cannot be taken in, because all connections together hold too
+    /// much already: it is refused as retryable.
+    pub(crate) fn handle_surplus(&mut self, request: Request, now: Now) {
+        self.heard = now.at;
+        self.fault(PeerFault::TooMuchHeld, Some(request.id), now);
+    }
+
     /// Bytes arrived that are no message yet: a pong, a part of a frame.
     pub fn handle_activity(&mut self, now: Now) {
         self.heard = now.at;
@@ -266,6 +272,7 @@ impl Connection {
         let protocol = deciding.protocol;
         let request = core::mem::take(&mut deciding.request);
         let held = core::mem::take(&mut deciding.held);
+        let caps = core::mem::take(&mut deciding.caps);
         self.outbox
             .reply(request, Outcome::success(hello(protocol)), &self.limits);
         self.phase = Phase::Open(Session {
@@ -273,6 +280,7 @@ impl Connection {
             role: grant.role,
             scopes: grant.scopes.clone(),
             principal: Arc::clone(&grant.principal),
+            caps,
         });
         for inbound in held {
             if self.session().is_none() {
@@ -320,15 +328,13 @@ impl Connection {
         if call.conn != self.id {
             return Err(misuse(call, Wrong::Elsewhere));
         }
-        match self.calls.get_mut(&call.serial) {
-            Some(waiting) if waiting.acknowledged => Err(misuse(call, Wrong::State)),
-            Some(waiting) => {
-                waiting.acknowledged = true;
-                let id = waiting.id.clone();
+        match self.calls.acknowledge(call.serial) {
+            Acknowledged::Before => Err(misuse(call, Wrong::State)),
+            Acknowledged::Gone => Ok(call),
+            Acknowledged::Now(id) => {
                 self.answer(id, Outcome::success(payload), now);
                 Ok(call)
             }
-            None => Ok(call),
         }
     }
 
@@ -342,8 +348,8 @@ impl Connection {
         if call.conn != self.id {
             return Err(misuse(call, Wrong::Elsewhere));
         }
-        if let Some(waiting) = self.calls.remove(&call.serial) {
-            self.answer(waiting.id, outcome, now);
+        if let Some(id) = self.calls.finish(call.serial) {
+            self.answer(id, outcome, now);
         }
         Ok(())
     }
@@ -430,6 +436,17 @@ impl Connection {
         self.outbox.backlog()
     }
 
+    /// The bytes that wait to be sent to this connection alone.
+    pub(crate) const fn private_bytes(&self) -> usize {
+        self.outbox.replies()
+    }
+
+    /// The bytes of the requests that wait for an answer.
+    #[must_use]
+    pub const fn held_bytes(&self) -> usize {
+        self.calls.held()
+    }
+
     /// How many requests wait for an answer.
     #[must_use]
     pub fn open_calls(&self) -> usize {
@@ -455,6 +472,7 @@ impl Connection {
                     until,
                     request: request.id,
                     protocol,
+                    caps: params.caps.clone().into(),
                     held: VecDeque::new(),
                     held_bytes: 0,
                 }));
@@ -502,30 +520,27 @@ impl Connection {
                 self.malformed = 0;
                 if &*request.method == CONNECT {
                     self.fault(PeerFault::SecondConnect, Some(request.id), now);
-                } else if self.calls.len() >= self.limits.open_calls {
-                    self.fault(PeerFault::TooManyCalls, Some(request.id), now);
                 } else {
-                    self.open_call(request);
+                    self.open_call(request, now);
                 }
             }
         }
     }
 
-    fn open_call(&mut self, request: Request) {
-        self.last_serial += 1;
-        let serial = self.last_serial;
-        self.calls.insert(
-            serial,
-            Waiting {
-                id: request.id.clone(),
-                acknowledged: false,
-            },
-        );
-        let call = Call {
-            conn: self.id,
-            serial,
-        };
-        self.events.push_back(Event::Request { call, request });
+    fn open_call(&mut self, request: Request, now: Now) {
+        match self
+            .calls
+            .open(request.id.clone(), request.size, &self.limits)
+        {
+            Ok(serial) => {
+                let call = Call {
+                    conn: self.id,
+                    serial,
+                };
+                self.events.push_back(Event::Request { call, request });
+            }
+            Err(fault) => self.fault(fault, Some(request.id), now),
+        }
     }
 
     /// Queues a fault's consequence; `id` is what an answer is addressed to.

@@ -36,6 +36,9 @@ pub(crate) struct Outbox {
     close: Option<Close>,
     waiting: usize,
     in_flight: usize,
+    /// What of both is for this connection alone.
+    replies: usize,
+    replies_in_flight: usize,
     pushes: usize,
     last_seq: u64,
     state_waits: [bool; 3],
@@ -68,8 +71,12 @@ impl Outbox {
     /// Queues an answer; one that no frame may hold becomes an error at once, so that it never
     /// counts as backlog.
     pub(crate) fn reply(&mut self, id: Box<str>, outcome: Outcome, limits: &Limits) {
-        let outcome = within(outcome, limits.frame);
-        self.push_back(Entry::Reply { id, outcome });
+        if self.close.is_none() {
+            let outcome = within(outcome, limits.frame);
+            let entry = Entry::Reply { id, outcome };
+            self.replies += entry.weight();
+            self.push_back(entry);
+        }
     }
 
     /// Queues a ping, unless one waits already: a peer that does not read is not asked again.
@@ -123,6 +130,7 @@ impl Outbox {
         self.entries
             .retain(|entry| matches!(entry, Entry::Reply { .. }) && entry.weight() <= SMALL_REPLY);
         self.waiting = self.entries.iter().map(Entry::weight).sum();
+        self.replies = self.waiting;
         self.pushes = 0;
         self.close = Some(close);
     }
@@ -145,7 +153,11 @@ impl Outbox {
             let weight = entry.weight();
             self.waiting -= weight;
             let transmit = match entry {
-                Entry::Reply { id, outcome } => Transmit::Frame(Frame::Response { id, outcome }),
+                Entry::Reply { id, outcome } => {
+                    self.replies = self.replies.saturating_sub(weight);
+                    self.replies_in_flight += weight;
+                    Transmit::Frame(Frame::Response { id, outcome })
+                }
                 Entry::Push(publication) => {
                     self.pushes -= 1;
                     match self.number(publication, session, version) {
@@ -176,6 +188,7 @@ impl Outbox {
     /// What was pulled and is not yet written counts as waiting until the writer says so.
     pub(crate) fn sent(&mut self) {
         self.in_flight = 0;
+        self.replies_in_flight = 0;
     }
 
     /// Whether [`Self::pull`] has something to give.
@@ -186,6 +199,11 @@ impl Outbox {
     /// The bytes that wait, those included that were pulled and are not yet written.
     pub(crate) const fn backlog(&self) -> usize {
         self.waiting + self.in_flight
+    }
+
+    /// The bytes that wait for this connection alone.
+    pub(crate) const fn replies(&self) -> usize {
+        self.replies + self.replies_in_flight
     }
 
     fn push_back(&mut self, entry: Entry) {
