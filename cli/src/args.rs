@@ -29,7 +29,7 @@ impl Typed {
         });
         let args = texts
             .collect::<Result<Vec<_>, _>>()
-            .and_then(|args| normalise::normalise(args).map_err(Failure::usage));
+            .and_then(|args| normalise::normalise(args).map_err(unreadable));
         Self { json, args }
     }
 
@@ -46,9 +46,13 @@ impl Typed {
             Err(EarlyExit {
                 output,
                 status: Err(()),
-            }) => Err(Failure::usage(output.trim_end())),
+            }) => Err(unreadable(output.trim_end())),
         }
     }
+}
+
+fn unreadable(message: impl Into<String>) -> Failure {
+    Failure::usage(message).hint("openclaw --help, or a command with --help, shows what there is.")
 }
 
 /// What the user wants.

@@ -118,7 +118,6 @@ impl Failure {
     /// The command line is wrong.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, Kind::Cli, "USAGE", message)
-            .hint("openclaw --help, or a command with --help, shows what there is.")
     }
 
     /// The set-up of this host is wrong.

@@ -99,14 +99,15 @@ fn announcement(plan: &Plan, addresses: &[SocketAddr], globals: &Globals) -> Str
     match &plan.auth {
         Auth::Secret(secret) => {
             let kind = secret.kind.word();
-            let how = match &secret.source {
-                SecretSource::Generated(_) => "made for you in ",
+            text += &match &secret.source {
+                SecretSource::Generated(path) => {
+                    format!("made a {kind} for you: {}\n", path.display())
+                }
                 SecretSource::Flag(_)
                 | SecretSource::Environment(_)
                 | SecretSource::Config(_)
-                | SecretSource::File(_) => "",
+                | SecretSource::File(_) => format!("{kind} from {}\n", secret.source),
             };
-            text += &format!("{kind} from {how}{}\n", secret.source);
             if let SecretSource::Flag(flag) = secret.source {
                 hint += &format!(" {flag} …");
             }
