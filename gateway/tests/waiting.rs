@@ -2,8 +2,9 @@
 
 mod support;
 
+use openclaw_protocol_core::limits::Limits;
 use serde_json::{Value, json};
-use support::{Do, READ, WRITE, World, errors, millis, seconds, story_of};
+use support::{Do, READ, Settings, WRITE, World, errors, millis, seconds, story_of};
 
 fn wait(run: &str, timeout_ms: u64) -> Value {
     json!({"runId": run, "timeoutMs": timeout_ms})
@@ -173,4 +174,28 @@ fn waiting_needs_a_run_and_the_right_to_write() {
     );
     let refused = world.ask(reader, "agent.wait", wait("k", 0));
     assert_eq!(errors(&refused), "FORBIDDEN missing scope: operator.write");
+}
+
+#[test]
+fn nothing_is_answered_on_behalf_of_a_connection_that_has_gone() {
+    let mut world = World::with(Settings {
+        limits: Limits {
+            open_calls: 2,
+            ..Limits::default()
+        },
+        ..Settings::default()
+    });
+    let conn = world.operator(&[WRITE]);
+    for id in ["w1", "w2", "w3"] {
+        let params = json!({"runId": "nope", "timeoutMs": 60_000});
+        world.request(conn, id, "agent.wait", params);
+    }
+    assert_eq!(
+        errors(&world.answer(conn, "w3")),
+        "UNAVAILABLE too many requests are unanswered on this connection"
+    );
+    world.cut(conn);
+    world.hear(conn);
+    world.advance(seconds(120));
+    assert!(world.hear(conn).is_empty());
 }

@@ -9,7 +9,7 @@ mod story;
 
 pub(crate) use agent::{Do, Puppet};
 pub(crate) use caller::{Caller, Device, TOKEN};
-pub(crate) use story::{count, errors, events, final_of, story, story_of};
+pub(crate) use story::{count, errors, events, final_of, scopes_of, story, story_of};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -185,6 +185,30 @@ impl World {
         let params = caller.params(NONCE, self.now().unix_ms);
         self.request(conn, "c", "connect", params);
         self.answer(conn, "c")
+    }
+
+    /// Knocks from somewhere, and lets the time pass that the answer takes.
+    pub(crate) fn knock_from(&mut self, peer: Peer, caller: &Caller<'_>) -> (ConnId, Value) {
+        let conn = self.open(peer);
+        let mut answer = self.knock(conn, caller);
+        if answer.is_null() {
+            self.advance(seconds(5));
+            answer = self.answer(conn, "c");
+        }
+        (conn, answer)
+    }
+
+    /// The error that a caller is told who is then closed with 1008 and the same words.
+    pub(crate) fn refused(&mut self, peer: Peer, caller: &Caller<'_>) -> Value {
+        let (conn, answer) = self.knock_from(peer, caller);
+        assert_eq!(answer["ok"], false, "{caller:?}: {answer}");
+        let error = answer["error"].clone();
+        let message = error["message"].as_str().expect("a message");
+        let (code, reason) = self.close(conn).expect("closed");
+        assert_eq!(code, 1008);
+        let same = message.starts_with(reason) && reason.len() >= message.len().min(117);
+        assert!(same, "{reason:?} of {message:?}");
+        error
     }
 
     pub(crate) fn request(&mut self, conn: ConnId, id: &str, method: &str, params: Value) {

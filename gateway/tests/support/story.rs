@@ -69,3 +69,8 @@ pub(crate) fn errors(answer: &Value) -> String {
     let word = |value: &Value| value.as_str().unwrap_or("").to_owned();
     format!("{} {}", word(&error["code"]), word(&error["message"]))
 }
+
+/// The scopes that a newcomer was granted.
+pub(crate) fn scopes_of(hello: &Value) -> &Value {
+    &hello["payload"]["auth"]["scopes"]
+}
