@@ -380,7 +380,7 @@ impl Runs {
             let error = ErrorShape::unavailable("no random numbers to be had");
             return hub.reply(call, Outcome::failure(error), now);
         };
-        let run_id: Box<str> = if self.is_taken(&key.key) {
+        let run_id: Box<str> = if self.is_taken(&key.key, now) {
             fresh_run.into()
         } else {
             key.key.clone()
@@ -510,8 +510,8 @@ impl Runs {
         Some(run.run_id)
     }
 
-    fn is_taken(&self, run_id: &str) -> bool {
-        self.waits.knows(run_id) || self.active.values().any(|run| &*run.run_id == run_id)
+    fn is_taken(&mut self, run_id: &str, now: Now) -> bool {
+        self.waits.knows(run_id, now) || self.active.values().any(|run| &*run.run_id == run_id)
     }
 }
 

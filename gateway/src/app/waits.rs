@@ -90,7 +90,8 @@ impl Waits {
     }
 
     /// Whether a run of that name has ended lately.
-    pub(super) fn knows(&self, run_id: &str) -> bool {
+    pub(super) fn knows(&mut self, run_id: &str, now: Now) -> bool {
+        self.forget_old(now.at);
         self.ended.contains_key(run_id)
     }
 

@@ -1,0 +1,343 @@
+//! What a connection may do that was let in, and what devices, pages and nodes are told.
+
+mod support;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use openclaw_protocol_core::hub::Peer;
+use serde_json::{Value, json};
+use support::{ADMIN, Caller, Device, READ, WRITE, World, from, local, remote, scopes_of, seconds};
+
+const FOREIGN: &str = "origin not allowed (open the Control UI from the gateway host or allow it in gateway.controlUi.allowedOrigins)";
+
+fn wrong_token() -> Value {
+    json!({"token": "wrong"})
+}
+
+#[test]
+fn scopes_without_a_device_survive_for_programs_on_this_host_only() {
+    let own = format!("http://localhost:{}", support::PORT);
+    let scopes: &[&str] = &[READ, WRITE, "custom.scope"];
+    for (id, mode, peer, kept) in [
+        ("gateway-client", "backend", local(), true),
+        ("cli", "cli", local(), true),
+        ("test", "test", local(), false),
+        ("openclaw-macos", "ui", local(), false),
+        ("cli", "backend", local(), false),
+        ("gateway-client", "cli", local(), false),
+        ("gateway-client", "probe", local(), false),
+        ("gateway-client", "backend", remote(1), false),
+        ("cli", "cli", remote(1), false),
+        (
+            "cli",
+            "cli",
+            from(IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&own)),
+            false,
+        ),
+        (
+            "gateway-client",
+            "backend",
+            Peer {
+                direct_loopback: false,
+                ..local()
+            },
+            false,
+        ),
+    ] {
+        let mut world = World::new();
+        let caller = Caller {
+            id,
+            mode,
+            scopes,
+            ..Caller::default()
+        };
+        let (_, answer) = world.knock_from(peer.clone(), &caller);
+        let expected = if kept { json!(scopes) } else { json!([]) };
+        assert_eq!(scopes_of(&answer), &expected, "{id}/{mode} {peer:?}");
+    }
+}
+
+#[test]
+fn a_page_of_another_site_is_not_let_in() {
+    for origin in [
+        "https://evil.example",
+        "http://localhost:1",
+        "https://localhost:18789",
+        "http://localhost.evil.example:18789",
+        "http://127.0.0.2:18789",
+        "http://localhost",
+        "null",
+        "",
+    ] {
+        let mut world = World::new();
+        let peer = from(IpAddr::V4(Ipv4Addr::LOCALHOST), Some(origin));
+        let error = world.refused(peer, &Caller::default());
+        assert_eq!(error["message"], FOREIGN);
+        assert_eq!(
+            error["details"],
+            json!({"code": "CONTROL_UI_ORIGIN_NOT_ALLOWED", "reason": "origin not allowed"}),
+            "{origin}"
+        );
+    }
+}
+
+#[test]
+fn a_page_of_the_gateway_itself_is_let_in() {
+    for host in ["localhost", "127.0.0.1", "[::1]", "LOCALHOST"] {
+        let mut world = World::new();
+        let origin = format!("http://{host}:{}", support::PORT);
+        let peer = from(IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&origin));
+        let (_, answer) = world.knock_from(peer, &Caller::default());
+        assert_eq!(answer["ok"], true, "{origin}");
+    }
+}
+
+#[test]
+fn the_origin_is_judged_before_the_secret() {
+    let mut world = World::new();
+    let peer = from(
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Some("https://evil.example"),
+    );
+    let caller = Caller {
+        auth: wrong_token(),
+        ..Caller::default()
+    };
+    world.refused(peer, &caller);
+    assert_eq!(
+        world.passed(),
+        seconds(0),
+        "it learns nothing of the secret"
+    );
+}
+
+#[test]
+fn programs_of_browsers_must_say_where_they_come_from() {
+    for id in ["openclaw-control-ui", "webchat", "webchat-ui"] {
+        let mut world = World::new();
+        let caller = Caller {
+            id,
+            mode: "ui",
+            ..Caller::default()
+        };
+        let error = world.refused(local(), &caller);
+        assert_eq!(error["message"], FOREIGN);
+        assert_eq!(error["details"]["reason"], "origin missing or invalid");
+    }
+}
+
+#[test]
+fn a_user_interface_needs_a_device() {
+    let own = format!("http://127.0.0.1:{}", support::PORT);
+    let page = from(IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&own));
+    for (id, peer) in [("openclaw-tui", local()), ("openclaw-control-ui", page)] {
+        let mut world = World::new();
+        let caller = Caller {
+            id,
+            mode: "ui",
+            ..Caller::default()
+        };
+        let error = world.refused(peer, &caller);
+        assert_eq!(
+            error["message"],
+            "control ui requires device identity (use HTTPS or localhost secure context)"
+        );
+        assert_eq!(
+            error["details"]["code"],
+            "CONTROL_UI_DEVICE_IDENTITY_REQUIRED"
+        );
+    }
+    let mut world = World::new();
+    world.join(&Caller {
+        id: "openclaw-tui",
+        mode: "ui",
+        device: Some(Device::new(1)),
+        ..Caller::default()
+    });
+}
+
+#[test]
+fn a_node_is_told_that_there_are_none_yet() {
+    let mut world = World::new();
+    for device in [None, Some(Device::new(1))] {
+        let caller = Caller {
+            id: "node-host",
+            mode: "node",
+            role: "node",
+            device,
+            ..Caller::default()
+        };
+        let error = world.refused(local(), &caller);
+        assert_eq!(error["code"], "UNAVAILABLE");
+        assert_eq!(
+            error["message"],
+            "role node is not supported by this gateway yet; connect with role operator"
+        );
+    }
+}
+
+#[test]
+fn a_device_on_this_host_keeps_its_scopes_whatever_program_it_is() {
+    for layout in [2, 3] {
+        for (id, mode) in [("cli", "cli"), ("test", "test"), ("openclaw-ios", "ui")] {
+            let mut world = World::new();
+            let caller = Caller {
+                id,
+                mode,
+                scopes: &[READ, ADMIN],
+                device: Some(Device {
+                    layout,
+                    ..Device::new(1)
+                }),
+                ..Caller::default()
+            };
+            let (_, answer) = world.knock_from(local(), &caller);
+            assert_eq!(scopes_of(&answer), &json!([READ, ADMIN]), "v{layout} {id}");
+            assert_eq!(answer["payload"]["auth"]["deviceToken"], Value::Null);
+        }
+    }
+}
+
+#[test]
+fn a_device_whose_proof_fails_is_told_why() {
+    let good = Device::new(1);
+    let other_key = "GAb55a7FZ935AmZFrkbQcjtUOilfPtB62XcRcBQ7xNc";
+    let late = |late_ms| Device {
+        late_ms,
+        ..good.clone()
+    };
+    for (device, fault) in [
+        (
+            Device {
+                nonce: Some("wrong"),
+                ..good.clone()
+            },
+            "nonce",
+        ),
+        (
+            Device {
+                signature: Some("AAAA"),
+                ..good.clone()
+            },
+            "signature",
+        ),
+        (
+            Device {
+                token: Some("other"),
+                ..good.clone()
+            },
+            "signature",
+        ),
+        (late(120_001), "expired"),
+        (late(-120_001), "expired"),
+        (
+            Device {
+                id: Some("0000"),
+                ..good.clone()
+            },
+            "identity",
+        ),
+        (
+            Device {
+                public_key: Some("zz"),
+                ..good.clone()
+            },
+            "identity",
+        ),
+        (
+            Device {
+                public_key: Some(other_key),
+                ..good.clone()
+            },
+            "identity",
+        ),
+    ] {
+        let (message, code, reason) = match fault {
+            "nonce" => (
+                "device nonce mismatch",
+                "NONCE_MISMATCH",
+                "device-nonce-mismatch",
+            ),
+            "signature" => (
+                "device signature invalid",
+                "SIGNATURE_INVALID",
+                "device-signature",
+            ),
+            "expired" => (
+                "device signature expired",
+                "SIGNATURE_EXPIRED",
+                "device-signature-stale",
+            ),
+            _ => (
+                "device identity mismatch",
+                "DEVICE_ID_MISMATCH",
+                "device-id-mismatch",
+            ),
+        };
+        for peer in [local(), remote(1)] {
+            let mut world = World::new();
+            let caller = Caller {
+                device: Some(device.clone()),
+                ..Caller::default()
+            };
+            assert_eq!(
+                world.refused(peer, &caller),
+                json!({
+                    "code": "INVALID_REQUEST", "message": message,
+                    "details": {"code": format!("DEVICE_AUTH_{code}"), "reason": reason},
+                }),
+                "{device:?}"
+            );
+        }
+    }
+    for late_ms in [120_000, -120_000, 90_000] {
+        let mut world = World::new();
+        world.join(&Caller {
+            device: Some(late(late_ms)),
+            ..Caller::default()
+        });
+    }
+}
+
+#[test]
+fn a_proof_is_worth_nothing_without_the_secret() {
+    let mut world = World::new();
+    let caller = Caller {
+        auth: wrong_token(),
+        device: Some(Device::new(1)),
+        ..Caller::default()
+    };
+    let error = world.refused(local(), &caller);
+    assert_eq!(error["details"]["code"], "AUTH_TOKEN_MISMATCH");
+}
+
+#[test]
+fn a_device_from_elsewhere_must_be_paired() {
+    let own = format!("http://localhost:{}", support::PORT);
+    let page = from(IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&own));
+    let behind_a_proxy = Peer {
+        direct_loopback: false,
+        ..local()
+    };
+    for peer in [remote(1), page, behind_a_proxy] {
+        let mut world = World::new();
+        let device = Device::new(1);
+        let caller = Caller {
+            scopes: &[READ],
+            device: Some(device.clone()),
+            ..Caller::default()
+        };
+        let error = world.refused(peer, &caller);
+        assert_eq!(error["code"], "NOT_PAIRED");
+        assert_eq!(
+            error["message"],
+            "pairing required: device is not approved yet"
+        );
+        let details = &error["details"];
+        assert_eq!(details["code"], "PAIRING_REQUIRED");
+        assert_eq!(details["reason"], "not-paired");
+        assert_eq!(details["deviceId"], device.id());
+        assert_eq!(details["requestedRole"], "operator");
+        assert_eq!(details["requestedScopes"], json!([READ]));
+    }
+}
