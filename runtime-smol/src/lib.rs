@@ -3,6 +3,7 @@
 //! [`server`] drives a [`Hub`](openclaw_protocol_core::hub::Hub) for a gateway; [`http`] reads the
 //! head of every socket before it becomes a WebSocket. [`client`] is the other end.
 
+mod boundaries;
 pub mod client;
 pub mod clock;
 pub mod http;

@@ -1,4 +1,4 @@
-//! A socket that counts what is read from it, and stops at a limit.
+//! A socket that counts what passes through it, and stops at limits.
 
 use std::io;
 use std::pin::Pin;
@@ -6,45 +6,90 @@ use std::task::{Context, Poll};
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
+use crate::boundaries::Boundaries;
+
+/// What may be read in one turn of a task, and what may be written: a peer that is as quick as we
+/// are must not keep a thread for itself.
+const PER_TURN: usize = 256 << 10;
+
 /// The error with which reading ends at the limit.
 #[derive(Debug)]
 pub(crate) struct LimitReached;
 
 impl std::fmt::Display for LimitReached {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("more was read than is allowed before hello")
+        f.write_str("more was sent than is allowed before hello")
     }
 }
 
 impl std::error::Error for LimitReached {}
 
-/// Counts the bytes that are read from a socket.
+/// How much may be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowance {
+    /// The most bytes until the next [`Meter::allow`].
+    pub(crate) bytes: usize,
+    /// The most bytes that one frame may announce.
+    pub(crate) frame: usize,
+}
+
+/// Counts the bytes and follows the frames that are read from a socket.
 #[derive(Debug)]
 pub(crate) struct Meter<S> {
     socket: S,
     read: u64,
-    /// How much may still be read before the next [`Self::allow`]; `None` for no limit.
-    left: Option<usize>,
+    boundaries: Boundaries,
+    /// How much may still be read; `None` for no limit.
+    allowed: Option<Allowance>,
+    may_read: usize,
+    may_write: usize,
 }
 
 impl<S> Meter<S> {
-    pub(crate) const fn new(socket: S, allowed: usize) -> Self {
+    /// `already_read` came from the socket before it was given to the meter.
+    pub(crate) fn new(socket: S, already_read: &[u8], allowed: Allowance) -> Self {
+        let mut boundaries = Boundaries::default();
+        let fits = boundaries.pass(already_read, allowed.frame as u64);
+        let left = allowed.bytes.saturating_sub(already_read.len());
         Self {
             socket,
             read: 0,
-            left: Some(allowed),
+            boundaries,
+            allowed: Some(Allowance {
+                bytes: if fits { left } else { 0 },
+                ..allowed
+            }),
+            may_read: PER_TURN,
+            may_write: PER_TURN,
         }
     }
 
-    /// Starts over with another limit.
-    pub(crate) const fn allow(&mut self, limit: Option<usize>) {
-        self.left = limit;
+    /// Starts over with another allowance.
+    pub(crate) const fn allow(&mut self, allowed: Option<Allowance>) {
+        self.allowed = allowed;
+    }
+
+    /// A turn of the task begins.
+    pub(crate) const fn begin_turn(&mut self) {
+        self.may_read = PER_TURN;
+        self.may_write = PER_TURN;
     }
 
     /// The bytes that were read so far.
     pub(crate) const fn read(&self) -> u64 {
         self.read
     }
+
+    /// Whether what was read ends where a message ends.
+    pub(crate) const fn is_between_messages(&self) -> bool {
+        self.boundaries.is_between_messages()
+    }
+}
+
+/// Lets the other tasks have their turn.
+fn give_way<T>(cx: &Context<'_>) -> Poll<T> {
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Meter<S> {
@@ -53,18 +98,31 @@ impl<S: AsyncRead + Unpin> AsyncRead for Meter<S> {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let room = self.left.map_or(buf.len(), |left| left.min(buf.len()));
-        if room == 0 && !buf.is_empty() {
+        let this = &mut *self;
+        if this.may_read == 0 {
+            return give_way(cx);
+        }
+        let allowed = this.allowed.map_or(usize::MAX, |allowed| allowed.bytes);
+        if allowed == 0 {
             return Poll::Ready(Err(io::Error::other(LimitReached)));
         }
-        let polled = Pin::new(&mut self.socket).poll_read(cx, &mut buf[..room]);
-        if let Poll::Ready(Ok(count)) = polled {
-            self.read += count as u64;
-            if let Some(left) = &mut self.left {
-                *left -= count;
-            }
+        let room = buf.len().min(allowed).min(this.may_read);
+        let polled = Pin::new(&mut this.socket).poll_read(cx, &mut buf[..room]);
+        let Poll::Ready(Ok(count)) = polled else {
+            return polled;
+        };
+        this.read += count as u64;
+        this.may_read -= count;
+        let mut most = u64::MAX;
+        if let Some(allowed) = &mut this.allowed {
+            allowed.bytes -= count;
+            most = allowed.frame as u64;
         }
-        polled
+        if this.boundaries.pass(&buf[..count], most) {
+            Poll::Ready(Ok(count))
+        } else {
+            Poll::Ready(Err(io::Error::other(LimitReached)))
+        }
     }
 }
 
@@ -74,7 +132,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Meter<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, buf)
+        if self.may_write == 0 {
+            return give_way(cx);
+        }
+        let room = buf.len().min(self.may_write);
+        let polled = Pin::new(&mut self.socket).poll_write(cx, &buf[..room]);
+        if let Poll::Ready(Ok(count)) = polled {
+            self.may_write -= count;
+        }
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::Context;
 
 use async_channel::Sender;
 use atomic_waker::AtomicWaker;
@@ -49,13 +49,20 @@ pub(crate) struct Link {
     pub(crate) writing: bool,
 }
 
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.gate.end();
+    }
+}
+
 /// Stops a socket from being read while too much of it waits, or while its peer is being decided
-/// on.
+/// on; and ends its task, whatever that waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     frames: AtomicUsize,
     bytes: AtomicUsize,
     shut: AtomicBool,
+    ended: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -84,20 +91,21 @@ impl Gate {
         }
     }
 
-    /// Ready when the socket may be read.
-    pub(crate) fn poll_open(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.is_open() {
-            return Poll::Ready(());
-        }
-        self.waker.register(cx.waker());
-        if self.is_open() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+    /// The owner has let go of the socket.
+    fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.waker.wake();
     }
 
-    fn is_open(&self) -> bool {
+    /// Has the task woken when the gate opens or the owner lets go, which is said now if it has
+    /// happened already.
+    pub(crate) fn watch(&self, cx: &Context<'_>) -> bool {
+        self.waker.register(cx.waker());
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Whether the socket may be read; a task that was told no has to [`Self::watch`].
+    pub(crate) fn is_open(&self) -> bool {
         !self.shut.load(Ordering::Acquire)
             && self.frames.load(Ordering::Acquire) < MAX_FRAMES
             && self.bytes.load(Ordering::Acquire) < MAX_BYTES
@@ -116,6 +124,20 @@ mod tests {
         assert!(!gate.is_open());
         gate.give_back(25 << 20);
         assert!(gate.is_open());
+    }
+
+    #[test]
+    fn dropping_the_link_ends_the_socket() {
+        let gate = Arc::new(Gate::default());
+        let link = Link {
+            batches: async_channel::bounded(1).0,
+            gate: Arc::clone(&gate),
+            writing: false,
+        };
+        let cx = Context::from_waker(std::task::Waker::noop());
+        assert!(!gate.watch(&cx));
+        drop(link);
+        assert!(gate.watch(&cx));
     }
 
     #[test]

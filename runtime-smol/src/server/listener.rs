@@ -15,8 +15,9 @@ use openclaw_protocol_core::limits::Limits;
 use smol::{Executor, Task, Timer};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
+use super::handle::Handle;
 use super::link::{FromSocket, Gate, Link};
-use super::owner::{Application, Handle, Inlets, Owner};
+use super::owner::{Application, Inlets, Owner};
 use super::socket::Socket;
 use crate::clock::Clock;
 use crate::http::{self, Handler};
@@ -170,6 +171,7 @@ impl Server {
         application: impl FnOnce(Handle<A::Command>) -> A,
     ) -> A {
         let (inlets, to_owner, handle) = Inlets::new(self.signals);
+        let (alive, all_gone) = async_channel::bounded(1);
         let front = Arc::new(Front {
             executor: Arc::clone(&executor),
             handler,
@@ -177,6 +179,7 @@ impl Server {
             limits: limits.clone(),
             to_owner,
             waiting: Mutex::default(),
+            alive,
         });
         let accepting: Vec<Task<()>> = self
             .listeners
@@ -185,8 +188,12 @@ impl Server {
             .collect();
         let owner = Owner::new(hub, application(handle), clock, limits.drain);
         let application = executor.spawn(owner.run(inlets)).await;
-        drop(accepting);
+        for task in accepting {
+            task.cancel().await;
+        }
         front.end_all();
+        drop(front);
+        let _ = all_gone.recv().await;
         application
     }
 }
@@ -217,18 +224,24 @@ struct Front {
     limits: ServerLimits,
     to_owner: Sender<FromSocket>,
     waiting: Mutex<Waiting>,
+    /// Every socket's task has a copy; when none is left, all of them are gone.
+    alive: Sender<Never>,
 }
+
+enum Never {}
 
 /// The sockets that are not WebSockets yet, oldest first.
 #[derive(Default)]
 struct Waiting {
     last: u64,
-    sockets: BTreeMap<u64, Sender<()>>,
+    sockets: BTreeMap<u64, Sender<Never>>,
+    /// Whether the gateway has stopped; whoever comes now has to go at once.
+    over: bool,
 }
 
 impl Front {
     /// Takes a socket in; the oldest gives way where there are too many.
-    fn enter(&self) -> (u64, Receiver<()>) {
+    fn enter(&self) -> (u64, Receiver<Never>) {
         let (held, ended) = async_channel::bounded(1);
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.sockets.len() >= self.limits.http_sockets {
@@ -236,7 +249,9 @@ impl Front {
         }
         waiting.last += 1;
         let number = waiting.last;
-        waiting.sockets.insert(number, held);
+        if !waiting.over {
+            waiting.sockets.insert(number, held);
+        }
         (number, ended)
     }
 
@@ -247,6 +262,7 @@ impl Front {
 
     fn end_all(&self) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.over = true;
         waiting.sockets.clear();
     }
 }
@@ -275,6 +291,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, front: Arc<Front>) {
         return;
     };
     let _ = stream.set_nodelay(true);
+    let _alive = front.alive.clone();
     let (number, ended) = front.enter();
     let speaking_http = http::serve(
         stream,

@@ -1,12 +1,11 @@
 //! The one task that holds the hub and the application.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_channel::{Receiver, Sender, TrySendError};
+use async_channel::{Receiver, Sender};
 use futures_lite::stream::Stream;
 use futures_lite::{FutureExt, future};
 use openclaw_protocol_core::frame::outgoing::Transmit;
@@ -15,6 +14,7 @@ use openclaw_protocol_core::server::ConnId;
 use openclaw_protocol_core::time::{Instant, Now};
 use smol::Timer;
 
+use super::handle::Handle;
 use super::link::{Batch, FromSocket, Link};
 use super::socket::FRAGMENT;
 use super::stop::Stop;
@@ -22,8 +22,6 @@ use crate::clock::Clock;
 
 /// The most messages of each kind that one turn takes.
 const PER_TURN: usize = 64;
-/// The most commands that wait; whoever sends one more waits for room.
-const MAX_COMMANDS: usize = 256;
 
 /// What a gateway does with what its connections say.
 ///
@@ -54,94 +52,6 @@ pub trait Application: Send + 'static {
     /// The time to drain is over: what still runs is ended, and everybody who waits is told.
     fn finish(&mut self, hub: &mut Hub, now: Now);
 }
-
-/// Brings commands to the application from anywhere.
-pub struct Handle<C> {
-    commands: Sender<C>,
-    last_words: Sender<C>,
-}
-
-impl<C> Handle<C> {
-    /// A handle whose commands somebody else takes than a running server: for driving an
-    /// application by hand, in tests above all.
-    #[must_use]
-    pub fn detached() -> (Self, Detached<C>) {
-        let (commands, command_queue) = async_channel::bounded(MAX_COMMANDS);
-        let (last_words, last_words_queue) = async_channel::unbounded();
-        let handle = Self {
-            commands,
-            last_words,
-        };
-        let detached = Detached {
-            commands: command_queue,
-            last_words: last_words_queue,
-        };
-        (handle, detached)
-    }
-
-    /// Sends a command; waits while too many wait already.
-    ///
-    /// # Errors
-    /// [`HandleClosed`] when the gateway has stopped.
-    pub async fn send(&self, command: C) -> Result<(), HandleClosed> {
-        self.commands.send(command).await.map_err(|_| HandleClosed)
-    }
-
-    /// Sends a command that must arrive and cannot wait, such as what a task leaves behind when it
-    /// is dropped. Whoever uses it sends a bounded number of them.
-    ///
-    /// # Errors
-    /// [`HandleClosed`] when the gateway has stopped.
-    pub fn send_last_words(&self, command: C) -> Result<(), HandleClosed> {
-        match self.last_words.try_send(command) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => Err(HandleClosed),
-        }
-    }
-}
-
-/// The commands of a [`Handle::detached`].
-#[derive(Debug)]
-pub struct Detached<C> {
-    commands: Receiver<C>,
-    last_words: Receiver<C>,
-}
-
-impl<C> Detached<C> {
-    /// Takes the next command, if there is one.
-    #[must_use]
-    pub fn take(&self) -> Option<C> {
-        let command = self.commands.try_recv();
-        command.or_else(|_| self.last_words.try_recv()).ok()
-    }
-}
-
-impl<C> Clone for Handle<C> {
-    fn clone(&self) -> Self {
-        Self {
-            commands: self.commands.clone(),
-            last_words: self.last_words.clone(),
-        }
-    }
-}
-
-impl<C> fmt::Debug for Handle<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").finish_non_exhaustive()
-    }
-}
-
-/// The gateway has stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HandleClosed;
-
-impl fmt::Display for HandleClosed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the gateway has stopped")
-    }
-}
-
-impl std::error::Error for HandleClosed {}
 
 /// The ends of the queues that lead to the owner.
 pub(crate) struct Inlets<C> {
@@ -242,7 +152,7 @@ impl<A: Application> Owner<A> {
     fn go_on_stopping(&mut self, now: Now) {
         loop {
             let before = self.stop;
-            let flushed = self.is_flushed();
+            let flushed = self.stop.is_flushing() && self.is_flushed();
             self.stop
                 .advance(&mut self.hub, &mut self.app, flushed, now);
             if self.stop == before {
@@ -286,6 +196,7 @@ impl<A: Application> Owner<A> {
         };
         let conn = self.hub.open(peer, &nonce, jitter, now);
         self.links.insert(conn, link);
+        self.stop.greet(&mut self.hub, conn, now);
     }
 
     /// Lets the application see what connections say, until they have nothing more to say.
@@ -345,11 +256,9 @@ impl<A: Application> Owner<A> {
     }
 
     fn is_flushed(&self) -> bool {
-        self.stop != Stop::Not
-            && self
-                .links
-                .iter()
-                .all(|(conn, link)| !link.writing && !self.hub.has_output(*conn))
+        self.links
+            .iter()
+            .all(|(conn, link)| !link.writing && !self.hub.has_output(*conn))
     }
 
     /// Fires when something is due even if nothing comes in.
@@ -381,6 +290,19 @@ struct PinnedInlets<C> {
     commands: Pin<Box<Receiver<C>>>,
     last_words: Pin<Box<Receiver<C>>>,
     signals: Pin<Box<Receiver<()>>>,
+}
+
+/// What still waits must not outlive the owner: a socket's own end of the queue would keep it, and
+/// with it the link whose end that socket waits for.
+impl<C> Drop for PinnedInlets<C> {
+    fn drop(&mut self) {
+        self.from_sockets.close();
+        while self.from_sockets.try_recv().is_ok() {}
+        for queue in [&self.commands, &self.last_words] {
+            queue.close();
+            while queue.try_recv().is_ok() {}
+        }
+    }
 }
 
 impl<C> PinnedInlets<C> {

@@ -1,5 +1,9 @@
 //! The task of one upgraded socket: it reads, decodes, assembles and writes; it decides nothing.
 
+mod fault;
+mod pieces;
+mod sending;
+
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,37 +12,37 @@ use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use async_tungstenite::WebSocketStream;
-use async_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
-use async_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
-use async_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use async_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use async_tungstenite::tungstenite::{Error, Message};
 use bytes::Bytes;
 use futures_lite::stream::Stream;
 use futures_lite::{AsyncRead, AsyncWrite, future};
 use openclaw_protocol_core::fault::PeerFault;
-use openclaw_protocol_core::frame::Close;
 use openclaw_protocol_core::frame::inbound::Inbound;
 use openclaw_protocol_core::frame::outgoing::Transmit;
 use openclaw_protocol_core::limits::Limits;
 use openclaw_protocol_core::server::ConnId;
 
 use super::link::{Batch, FromSocket, Gate};
-use crate::meter::{LimitReached, Meter};
+use crate::meter::{Allowance, Meter};
+use fault::fault;
+pub(super) use pieces::FRAGMENT;
+use pieces::{Piece, close_frame, pieces};
+use sending::Sending;
 
 /// What a socket reads at once. The default of the library would cost 128 KiB per connection.
 const READ_BUFFER: usize = 4 << 10;
-/// The largest piece that is written at once; a longer message goes out in several frames.
-pub(crate) const FRAGMENT: usize = 64 << 10;
 /// The most messages that are read before other tasks get their turn.
 const READS_PER_TURN: usize = 16;
 /// What the headers of the frames of one message may take before hello.
 const HEADERS: usize = 4 << 10;
-/// How often bytes that are no message yet are reported.
+/// The most often that bytes that are no message yet are reported, and how many reports there are
+/// in the time after which a peer counts as silent.
 const ACTIVITY_EVERY: Duration = Duration::from_secs(5);
+const REPORTS_IN_SILENCE: u32 = 12;
 
 /// How the messages of a socket are bounded.
-pub(crate) fn websocket_config(limit: usize) -> WebSocketConfig {
+fn websocket_config(limit: usize) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(FRAGMENT)
@@ -53,33 +57,44 @@ pub(crate) struct Socket<S> {
     to_owner: Sender<FromSocket>,
     batches: Pin<Box<Receiver<Batch>>>,
     gate: Arc<Gate>,
-    limits: Limits,
+    limits: SocketLimits,
     conn: Option<ConnId>,
     admitted: bool,
     reading: Reading,
     pieces: VecDeque<Piece>,
     unflushed: bool,
     unreported: bool,
+    /// Whether the library's buffers have grown, which it never undoes.
+    swollen: bool,
+    /// Whether a close was sent.
+    closing: bool,
+    /// Whether our side of the socket was ended.
+    ended: bool,
     reported: (Instant, u64),
+}
+
+#[derive(Clone, Copy)]
+struct SocketLimits {
+    before_hello: usize,
+    frame: usize,
+    activity: Duration,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reading {
     Messages,
+    /// The peer has closed: its close is answered, and nothing else is said.
+    Nothing,
     /// The peer broke the framing: what still comes is thrown away until the connection ends, so
     /// that the close reaches a peer that is busy sending.
-    Nothing,
-}
-
-enum Piece {
-    Write(Message),
-    /// What was written so far must be on its way before more is.
-    Flush,
+    Waste,
 }
 
 /// Why a turn of the task ended.
 enum Turn {
     More,
+    /// Nothing waits either way: now the buffers can be given up.
+    Rest,
     Over,
 }
 
@@ -92,10 +107,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         gate: Arc<Gate>,
         limits: Limits,
     ) -> Self {
-        let already_read = leftover.len();
-        let allowed = (limits.frame_before_hello + HEADERS).saturating_sub(already_read);
+        let limits = SocketLimits {
+            before_hello: limits.frame_before_hello,
+            frame: limits.frame,
+            activity: ACTIVITY_EVERY.min(limits.silence / REPORTS_IN_SILENCE),
+        };
         let websocket = WebSocketStream::from_partially_read(
-            Meter::new(stream, allowed),
+            Meter::new(stream, &leftover, limits.allowance()),
             leftover.into(),
             Role::Server,
             Some(websocket_config(limits.frame)),
@@ -113,22 +131,51 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             pieces: VecDeque::new(),
             unflushed: false,
             unreported: false,
+            swollen: false,
+            closing: false,
+            ended: false,
             reported: (Instant::now(), 0),
         }
     }
 
     /// Moves bytes until the socket or the owner's end of it is gone.
     pub(crate) async fn run(mut self) {
-        while matches!(future::poll_fn(|cx| self.poll_turn(cx)).await, Turn::More) {
-            future::yield_now().await;
+        loop {
+            match future::poll_fn(|cx| self.poll_turn(cx)).await {
+                Turn::More => future::yield_now().await,
+                Turn::Rest => self = self.rested().await,
+                Turn::Over => break,
+            }
         }
         if let Some(conn) = self.conn {
             self.tell(FromSocket::Gone { conn });
         }
     }
 
+    /// The same socket with fresh buffers; right only where nothing waits in the old ones.
+    async fn rested(self) -> Self {
+        let websocket = WebSocketStream::from_raw_socket(
+            self.websocket.into_inner(),
+            Role::Server,
+            Some(websocket_config(self.limits.frame)),
+        )
+        .await;
+        Self {
+            websocket,
+            pieces: VecDeque::new(),
+            swollen: false,
+            ..self
+        }
+    }
+
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
-        if let Poll::Ready(Turn::Over) = self.poll_write(cx) {
+        if self.gate.watch(cx) {
+            return Poll::Ready(Turn::Over);
+        }
+        self.websocket.get_mut().begin_turn();
+        if self.reading != Reading::Nothing
+            && let Poll::Ready(Turn::Over) = self.poll_write(cx)
+        {
             return Poll::Ready(Turn::Over);
         }
         self.poll_read(cx)
@@ -146,8 +193,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                         continue;
                     };
                     self.unflushed = true;
-                    if self.websocket.send_now(message).is_err() {
-                        return Poll::Ready(Turn::Over);
+                    match self.websocket.send_now(message) {
+                        Ok(()) => {}
+                        // Pongs may have taken up the room.
+                        Err(Error::WriteBufferFull(message)) => {
+                            self.pieces.push_front(Piece::Write(*message));
+                            self.pieces.push_front(Piece::Flush);
+                        }
+                        Err(_) => return Poll::Ready(Turn::Over),
                     }
                 }
                 Some(Piece::Flush) | None if self.unflushed => {
@@ -160,6 +213,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                     self.pieces.pop_front();
                 }
                 None => {
+                    if self.closing && self.reading == Reading::Waste && !self.ended {
+                        self.ended = true;
+                        // The peer's own close is not read any more, so this is what it waits for.
+                        let _ = ready!(Pin::new(self.websocket.get_mut()).poll_close(cx));
+                    }
                     if let Some(conn) = self.conn.filter(|_| self.unreported) {
                         self.unreported = false;
                         self.tell(FromSocket::Sent { conn });
@@ -186,7 +244,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             match transmit {
                 Transmit::Frame(frame) => self.text(frame.encode().into()),
                 Transmit::Ping => self.write(Message::Ping(Bytes::new())),
-                Transmit::Close(close) => self.write(Message::Close(Some(close_frame(&close)))),
+                Transmit::Close(close) => {
+                    self.closing = true;
+                    self.write(Message::Close(Some(close_frame(&close))));
+                }
             }
         }
     }
@@ -196,6 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     fn text(&mut self, text: Bytes) {
+        self.swollen |= text.len() > READ_BUFFER;
         self.pieces.extend(pieces(text));
     }
 
@@ -204,26 +266,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         let Some(conn) = self.conn else {
             return Poll::Pending;
         };
-        if self.reading == Reading::Nothing {
+        if self.reading == Reading::Waste {
             return self.poll_discard(cx);
         }
         for _ in 0..READS_PER_TURN {
-            ready!(self.gate.poll_open(cx));
+            if self.reading == Reading::Messages && !self.gate.is_open() {
+                return Poll::Pending;
+            }
             let polled = Pin::new(&mut self.websocket).poll_next(cx);
             self.report_activity(conn);
-            match ready!(polled) {
+            let Poll::Ready(received) = polled else {
+                return self.poll_rest(cx);
+            };
+            match received {
                 None => return Poll::Ready(Turn::Over),
                 Some(Ok(Message::Text(text))) => self.message(conn, text.into()),
                 Some(Ok(Message::Binary(bytes))) => self.message(conn, bytes),
-                Some(Ok(
-                    Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_),
-                )) => {}
-                Some(Err(error)) => match fault(&error, &self.limits, self.admitted) {
+                // The library has prepared the answer, and takes nothing more.
+                Some(Ok(Message::Close(_))) => self.reading = Reading::Nothing,
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                Some(Err(error)) => match fault(&error, self.limits.frame(self.admitted)) {
                     None => return Poll::Ready(Turn::Over),
                     Some(fault) => {
-                        self.reading = Reading::Nothing;
-                        self.websocket.get_mut().allow(None);
-                        self.tell(FromSocket::Fault { conn, fault });
+                        self.waste(conn, fault);
                         return Poll::Ready(Turn::More);
                     }
                 },
@@ -234,18 +299,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 
     fn message(&mut self, conn: ConnId, bytes: Bytes) {
         if !self.admitted {
-            let limit = self.limits.frame_before_hello;
+            let limit = self.limits.before_hello;
             if bytes.len() > limit {
-                self.reading = Reading::Nothing;
-                let fault = PeerFault::TooLarge { limit };
-                return self.tell(FromSocket::Fault { conn, fault });
+                return self.waste(conn, PeerFault::TooLarge { limit });
             }
-            self.websocket.get_mut().allow(Some(limit + HEADERS));
+            self.websocket
+                .get_mut()
+                .allow(Some(self.limits.allowance()));
             self.gate.shut();
         }
+        self.swollen |= bytes.len() > READ_BUFFER;
         let inbound = Inbound::decode(&bytes);
         self.gate.take(inbound.size());
         self.tell(FromSocket::Frame { conn, inbound });
+    }
+
+    fn waste(&mut self, conn: ConnId, fault: PeerFault) {
+        self.reading = Reading::Waste;
+        self.websocket.get_mut().allow(None);
+        self.tell(FromSocket::Fault { conn, fault });
+    }
+
+    /// Nothing came: a socket whose buffers have grown gives them up, unless something is in them.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        let quiet = self.reading == Reading::Messages
+            && self.pieces.is_empty()
+            && !self.unflushed
+            && !self.closing
+            && self.websocket.get_ref().is_between_messages();
+        if !self.swollen || !quiet {
+            return Poll::Pending;
+        }
+        match ready!(self.websocket.poll_flush_all(cx)) {
+            Ok(()) => Poll::Ready(Turn::Rest),
+            Err(_) => Poll::Ready(Turn::Over),
+        }
     }
 
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
@@ -263,7 +351,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     fn report_activity(&mut self, conn: ConnId) {
         let read = self.websocket.get_ref().read();
         let (at, before) = self.reported;
-        if read != before && at.elapsed() >= ACTIVITY_EVERY {
+        if read != before && at.elapsed() >= self.limits.activity {
             self.reported = (Instant::now(), read);
             self.tell(FromSocket::Activity { conn });
         }
@@ -275,111 +363,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 }
 
-/// Splits a message into frames of at most [`FRAGMENT`], each flushed before the next.
-pub(crate) fn split(text: Bytes) -> impl Iterator<Item = Message> {
-    let count = text.len().div_ceil(FRAGMENT).max(1);
-    (0..count).map(move |index| {
-        let start = index * FRAGMENT;
-        let end = text.len().min(start + FRAGMENT);
-        let kind = if index == 0 {
-            Data::Text
+impl SocketLimits {
+    const fn frame(&self, admitted: bool) -> usize {
+        if admitted {
+            self.frame
         } else {
-            Data::Continue
-        };
-        Message::Frame(Frame::message(
-            text.slice(start..end),
-            OpCode::Data(kind),
-            index + 1 == count,
-        ))
-    })
-}
-
-fn pieces(text: Bytes) -> impl Iterator<Item = Piece> {
-    let large = text.len() > FRAGMENT;
-    split(text).flat_map(move |message| {
-        [Some(Piece::Write(message)), large.then_some(Piece::Flush)]
-            .into_iter()
-            .flatten()
-    })
-}
-
-fn close_frame(close: &Close) -> CloseFrame {
-    CloseFrame {
-        code: CloseCode::from(close.code),
-        reason: close.reason().to_owned().into(),
-    }
-}
-
-/// What an error of the WebSocket says about the peer; `None` when the socket is simply gone.
-fn fault(error: &Error, limits: &Limits, admitted: bool) -> Option<PeerFault> {
-    let too_large = PeerFault::TooLarge {
-        limit: if admitted {
-            limits.frame
-        } else {
-            limits.frame_before_hello
-        },
-    };
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "the library's errors may become more; an unknown one ends the socket"
-    )]
-    match error {
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => Some(too_large),
-        Error::Io(error)
-            if error
-                .get_ref()
-                .is_some_and(|inner| inner.is::<LimitReached>()) =>
-        {
-            Some(too_large)
+            self.before_hello
         }
-        Error::Utf8(_) => Some(PeerFault::NotUtf8),
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
-        Error::Capacity(_) | Error::Protocol(_) => Some(PeerFault::WebSocket),
-        _ => None,
-    }
-}
-
-/// The parts of `Sink` that a socket needs, polled in place.
-trait Sending {
-    fn poll_ready_to_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>>;
-    fn send_now(&mut self, message: Message) -> Result<(), Error>;
-    fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>>;
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Sending for WebSocketStream<Meter<S>> {
-    fn poll_ready_to_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        futures_sink::Sink::poll_ready(Pin::new(self), cx)
     }
 
-    fn send_now(&mut self, message: Message) -> Result<(), Error> {
-        futures_sink::Sink::start_send(Pin::new(self), message)
-    }
-
-    fn poll_flush_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        futures_sink::Sink::poll_flush(Pin::new(self), cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_message_goes_out_in_fragments() {
-        let frames: Vec<(usize, bool)> = split(Bytes::from(vec![b'x'; 2 * FRAGMENT + 1]))
-            .map(|message| {
-                let Message::Frame(frame) = message else {
-                    panic!("not a frame");
-                };
-                (frame.payload().len(), frame.header().is_final)
-            })
-            .collect();
-        assert_eq!(frames, [(FRAGMENT, false), (FRAGMENT, false), (1, true)]);
-    }
-
-    #[test]
-    fn a_short_message_is_one_frame() {
-        assert_eq!(split(Bytes::from_static(b"{}")).count(), 1);
-        assert_eq!(split(Bytes::from(vec![b'x'; FRAGMENT])).count(), 1);
+    const fn allowance(&self) -> Allowance {
+        Allowance {
+            bytes: self.before_hello + HEADERS,
+            frame: self.before_hello,
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use openclaw_protocol_core::frame::{Close, close_code};
 use openclaw_protocol_core::hub::Hub;
+use openclaw_protocol_core::server::ConnId;
 use openclaw_protocol_core::time::{Instant, Now};
 
 use super::owner::Application;
@@ -65,7 +66,7 @@ impl Stop {
                 };
             }
             Self::Flushing { until } if flushed || until <= now.at => {
-                hub.close_all(&Close::new(close_code::RESTART, "service restart"), now);
+                hub.close_all(&farewell(), now);
                 *self = Self::Closing {
                     until: now.at + hub.limits().close,
                 };
@@ -81,6 +82,18 @@ impl Stop {
         }
     }
 
+    /// A socket that comes when the others were told already is told too.
+    pub(crate) fn greet(self, hub: &mut Hub, conn: ConnId, now: Now) {
+        if matches!(self, Self::Closing { .. }) {
+            hub.close(conn, farewell(), now);
+        }
+    }
+
+    /// Whether it waits for everything to be written.
+    pub(crate) const fn is_flushing(self) -> bool {
+        matches!(self, Self::Flushing { .. })
+    }
+
     /// When it must be advanced again even if nothing happens.
     pub(crate) const fn deadline(self) -> Option<Instant> {
         match self {
@@ -90,4 +103,8 @@ impl Stop {
             Self::Not | Self::Over => None,
         }
     }
+}
+
+fn farewell() -> Close {
+    Close::new(close_code::RESTART, "service restart")
 }
