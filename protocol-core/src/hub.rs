@@ -184,7 +184,9 @@ impl Hub {
             Inbound::Request(request) if request.size > room && connection.session().is_some() => {
                 connection.handle_surplus(request, now);
             }
-            inbound => connection.handle_frame(inbound, now),
+            inbound @ (Inbound::Request(_) | Inbound::Invalid(_) | Inbound::Malformed) => {
+                connection.handle_frame(inbound, now);
+            }
         });
         self.relieve(now);
     }
