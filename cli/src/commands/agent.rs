@@ -8,7 +8,8 @@ use openclaw_runtime_smol::random;
 use serde_json::Value;
 
 use crate::args::{Agent, Globals};
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::output;
 use crate::target::{REQUEST, Target, seconds};
 
