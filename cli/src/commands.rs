@@ -3,7 +3,8 @@
 use openclaw_gateway_service::environment::Environment;
 
 use crate::args::{ClientFlags, Command, GatewayCommand, Globals, Request};
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::output;
 use crate::target::Target;
 

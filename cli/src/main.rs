@@ -5,6 +5,7 @@ use std::process::ExitCode;
 mod args;
 mod commands;
 mod exit;
+mod failure;
 mod logger;
 mod output;
 mod target;

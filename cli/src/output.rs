@@ -50,7 +50,12 @@ pub(crate) fn pretty(json: &Json) -> String {
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         if in_string {
-            out.push(c);
+            if c.is_control() {
+                // JSON lets some stand as they are; a terminal may not like them.
+                out += &format!("\\u{:04x}", u32::from(c));
+            } else {
+                out.push(c);
+            }
             in_string = escaped || c != '"';
             escaped = !escaped && c == '\\';
             continue;
@@ -126,6 +131,8 @@ mod tests {
   "é\u0000": 1e9
 }"#;
         assert_eq!(pretty(&json), expected);
+        let steering = Json::parse("\"\u{9b}1m\u{7f}\"").unwrap();
+        assert_eq!(pretty(&steering), r#""\u009b1m\u007f""#);
         for small in ["1", "\"a\"", "[]", "null"] {
             assert_eq!(pretty(&Json::parse(small).unwrap()), small);
         }

@@ -16,7 +16,8 @@ use openclaw_protocol_core::json::{Json, Object};
 use openclaw_runtime_smol::client::{ConnectError, Gateway, RequestError, Timeouts};
 
 use crate::args::{ClientFlags, Globals};
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
+use crate::failure::Failure;
 
 /// How long a command waits for an answer that says nothing of it.
 pub(crate) const REQUEST: Duration = Duration::from_secs(10);
@@ -223,12 +224,19 @@ impl Target {
             };
         }
         let failure = Failure::connect(error, &self.shown_url()).beside("gateway", self.note());
-        let failure = match (failure.exit, error) {
-            (Exit::Unreachable, ConnectError::Unreachable { .. }) => failure.hints(self.start()),
-            (Exit::Refused, _) => failure
-                .context("Gateway connect failed")
-                .hints(self.credentials()),
-            _ => failure,
+        let failure = if matches!(error, ConnectError::Refused(_)) {
+            failure.context("Gateway connect failed")
+        } else {
+            failure
+        };
+        let failure = match failure.exit {
+            Exit::Refused => failure.hints(self.credentials()),
+            Exit::Unreachable if matches!(error, ConnectError::Unreachable { .. }) => {
+                failure.hints(self.start())
+            }
+            Exit::Ok | Exit::Failure | Exit::Usage | Exit::Unreachable | Exit::Configuration => {
+                failure
+            }
         };
         failure.hints(self.details())
     }
@@ -357,159 +365,4 @@ fn secret_failure(fault: &SecretFault) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    struct Host {
-        home: tempfile::TempDir,
-        env: Environment,
-        globals: Globals,
-        flags: ClientFlags,
-    }
-
-    impl Host {
-        fn new() -> Self {
-            let home = tempfile::tempdir().unwrap();
-            Self {
-                env: Environment::new(home.path()),
-                home,
-                globals: Globals::default(),
-                flags: ClientFlags {
-                    url: None,
-                    token: None,
-                    password: None,
-                    json: false,
-                },
-            }
-        }
-
-        fn with_config(self, text: &str) -> Self {
-            let dir = self.home.path().join(".openclaw");
-            fs::create_dir_all(&dir).unwrap();
-            fs::write(dir.join("openclaw.json"), text).unwrap();
-            self
-        }
-
-        fn with_env(mut self, name: &str, value: &str) -> Self {
-            self.env = self.env.with(name, value);
-            self
-        }
-
-        fn choose(&self) -> Result<Target, Failure> {
-            Target::choose(&self.globals, &self.flags, &self.env)
-        }
-
-        fn chosen(&self) -> (String, &'static str, String) {
-            match self.choose() {
-                Ok(target) => (target.shown_url(), target.source(), target.auth()),
-                Err(failure) => panic!("{failure:?}"),
-            }
-        }
-
-        fn fault(&self) -> Failure {
-            match self.choose() {
-                Ok(target) => panic!("it is {}", target.shown_url()),
-                Err(failure) => failure,
-            }
-        }
-    }
-
-    fn is(url: &str, source: &'static str, auth: &str) -> (String, &'static str, String) {
-        (url.to_owned(), source, auth.to_owned())
-    }
-
-    #[test]
-    fn without_anything_it_is_this_host() {
-        let mut host = Host::new();
-        assert_eq!(
-            host.chosen(),
-            is("ws://127.0.0.1:18789", "local loopback", "none")
-        );
-        host.globals.dev = true;
-        assert_eq!(
-            host.chosen(),
-            is("ws://127.0.0.1:19001", "local loopback", "none")
-        );
-        let host = Host::new()
-            .with_env("OPENCLAW_GATEWAY_PORT", "7")
-            .with_env("OPENCLAW_GATEWAY_TOKEN", "t");
-        assert_eq!(
-            host.chosen(),
-            is(
-                "ws://127.0.0.1:7",
-                "local loopback",
-                "token from OPENCLAW_GATEWAY_TOKEN"
-            )
-        );
-    }
-
-    #[test]
-    fn mode_remote_is_the_gateway_elsewhere_with_its_own_secret() {
-        let config = r#"{gateway: {mode: "remote", auth: {token: "here"}, remote: {url: "ws://elsewhere:9/x?y", password: "there"}}}"#;
-        let host = Host::new().with_config(config);
-        assert_eq!(
-            host.chosen(),
-            is(
-                "ws://elsewhere:9",
-                "config gateway.remote.url",
-                "password from gateway.remote.password"
-            )
-        );
-        let nowhere = Host::new()
-            .with_config(r#"{gateway: {mode: "remote"}}"#)
-            .fault();
-        assert_eq!(nowhere.exit, Exit::Configuration);
-    }
-
-    #[test]
-    fn a_named_gateway_gets_only_secrets_that_were_named_with_it() {
-        let mut host = Host::new()
-            .with_env("OPENCLAW_GATEWAY_TOKEN", "t")
-            .with_config("{broken");
-        host.flags.url = Some("ws://me:hunter2@host:1/?token=hunter2".to_owned());
-        let failure = host.fault();
-        assert_eq!(failure.exit, Exit::Usage);
-        assert!(
-            failure
-                .report()
-                .starts_with("gateway url override requires explicit credentials\n")
-        );
-        host.flags.token = Some("x".to_owned());
-        assert_eq!(
-            host.chosen(),
-            is("ws://host:1", "cli --url", "token from --token")
-        );
-        host.flags.token = Some(" ".to_owned());
-        assert_eq!(host.fault().exit, Exit::Usage);
-    }
-
-    #[test]
-    fn what_is_wrong_with_the_host_is_a_fault_of_its_configuration() {
-        for host in [
-            Host::new().with_config("{broken"),
-            Host::new().with_env("OPENCLAW_GATEWAY_PORT", "x"),
-            Host::new().with_env("OPENCLAW_STATE_DIR", "~nobody/x"),
-        ] {
-            assert_eq!(host.fault().exit, Exit::Configuration);
-        }
-        let mut host = Host::new();
-        host.globals.profile = Some("../x".to_owned());
-        assert_eq!(host.fault().exit, Exit::Usage);
-    }
-
-    #[test]
-    fn a_timeout_is_a_whole_number_from_1() {
-        assert_eq!(milliseconds(None).unwrap(), REQUEST);
-        assert_eq!(milliseconds(Some("1")).unwrap(), Duration::from_millis(1));
-        for typed in ["", "0", "-5", "+5", "1.5", "4294967296", "1s"] {
-            assert_eq!(
-                milliseconds(Some(typed)).unwrap_err().exit,
-                Exit::Usage,
-                "{typed}"
-            );
-            assert!(seconds(Some(typed)).is_err(), "{typed}");
-        }
-    }
-}
+mod tests;

@@ -295,4 +295,5 @@ fn a_lost_connection_says_that_the_run_may_go_on() {
     assert!(done.stderr.contains(hint), "{done:?}");
     let lost = json.wait().exits(1).document();
     assert_eq!(lost["error"]["code"], "OUTCOME_UNKNOWN");
+    assert_eq!(lost["runId"].as_str().map(str::len), Some(36));
 }

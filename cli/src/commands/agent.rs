@@ -8,7 +8,8 @@ use openclaw_runtime_smol::random;
 use serde_json::Value;
 
 use crate::args::{Agent, Globals};
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::output;
 use crate::target::{REQUEST, Target, seconds};
 
@@ -170,7 +171,9 @@ fn failed(error: RequestError, target: &Target, key: &str) -> Failure {
     let is_open = matches!(error, RequestError::Unknown | RequestError::TimedOut);
     let failure = target.request_failure(error).context("Agent run failed");
     if is_open {
+        let run_id = Json::of(key).unwrap_or(Json::null());
         failure
+            .beside("runId", run_id)
             .hint("The run may still be going on.")
             .hint(ask(target, key))
     } else {

@@ -4,7 +4,8 @@ use openclaw_protocol_core::json::Json;
 use openclaw_runtime_smol::client::RequestError;
 
 use crate::args::{Call, Globals};
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::output;
 use crate::target::{Session, milliseconds};
 

@@ -14,7 +14,8 @@ use openclaw_runtime_smol::threads;
 use smol::stream::StreamExt;
 
 use crate::args::{Globals, Run};
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::{logger, output};
 
 /// Runs a gateway until it is stopped.

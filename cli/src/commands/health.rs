@@ -6,7 +6,8 @@ use openclaw_protocol_core::json::Json;
 use serde_json::Value;
 
 use crate::args::{ClientFlags, GatewayHealth, Globals, Health};
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::output;
 use crate::target::{Target, milliseconds};
 

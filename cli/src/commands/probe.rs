@@ -3,7 +3,8 @@
 use openclaw_protocol_core::json::{Json, Object};
 
 use crate::args::{Globals, Probe};
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::output;
 use crate::target::{Session, Target, milliseconds};
 

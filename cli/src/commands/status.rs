@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::health;
 use crate::args::{Globals, Status};
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::output;
 use crate::target::{Session, milliseconds};
 
