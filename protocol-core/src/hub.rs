@@ -7,6 +7,7 @@ mod burden;
 mod health;
 mod presence;
 mod runs;
+mod standing;
 mod timers;
 
 pub use health::Health;
@@ -14,7 +15,7 @@ pub use presence::Row;
 pub use runs::Run;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::sync::Arc;
 use core::net::IpAddr;
@@ -86,7 +87,7 @@ pub struct Hub {
     started: Instant,
     slots: BTreeMap<ConnId, Slot>,
     last_conn: u64,
-    strangers: BTreeSet<ConnId>,
+    standing: standing::Standing,
     events: VecDeque<Event>,
     ready: VecDeque<ConnId>,
     timers: timers::Timers,
@@ -110,6 +111,12 @@ struct Slot {
     deadline: Option<Instant>,
 }
 
+fn is_admitted(slots: &BTreeMap<ConnId, Slot>, conn: ConnId) -> bool {
+    slots
+        .get(&conn)
+        .is_some_and(|slot| slot.connection.session().is_some())
+}
+
 impl Slot {
     fn share_now(&self) -> burden::Share {
         burden::Share {
@@ -129,7 +136,7 @@ impl Hub {
             started: now.at,
             slots: BTreeMap::new(),
             last_conn: 0,
-            strangers: BTreeSet::new(),
+            standing: standing::Standing::default(),
             events: VecDeque::new(),
             ready: VecDeque::new(),
             timers: timers::Timers::new(&limits, now.at),
@@ -152,7 +159,7 @@ impl Hub {
     /// Where too many sockets are without hello already, the oldest of them is closed to make room.
     /// `nonce` must be fresh and hard to guess; `jitter` spreads pings.
     pub fn open(&mut self, peer: Peer, nonce: &str, jitter: u8, now: Now) -> ConnId {
-        self.make_room(&peer, now);
+        self.make_room(peer.address, now);
         self.last_conn += 1;
         let id = ConnId(self.last_conn);
         let slot = Slot {
@@ -166,8 +173,8 @@ impl Hub {
             is_ready: false,
             deadline: None,
         };
+        self.standing.arrive(id, slot.peer.address);
         self.slots.insert(id, slot);
-        self.strangers.insert(id);
         self.settle(id, now);
         id
     }
@@ -232,10 +239,7 @@ impl Hub {
     /// How many connections have had their hello and are not ending.
     #[must_use]
     pub fn admitted(&self) -> usize {
-        self.slots
-            .values()
-            .filter(|slot| slot.connection.session().is_some())
-            .count()
+        self.standing.admitted().len()
     }
 
     /// How many sockets there are, those included that are still without hello.
@@ -286,13 +290,10 @@ impl Hub {
         };
         let welcome = &self.welcome;
         let name = format!("{}-{conn}", self.welcome.boot_id);
-        slot.connection.admit(
-            applicant,
-            grant,
-            |protocol| ok::write(welcome, protocol, &name, grant, policy, &snapshot),
-            now,
-        )?;
-        self.strangers.remove(&conn);
+        let hello = |protocol| ok::write(welcome, protocol, &name, grant, policy, &snapshot);
+        if slot.connection.admit(applicant, grant, hello, now)? {
+            self.standing.admit(conn, slot.peer.address);
+        }
         self.settle(conn, now);
         Ok(())
     }
@@ -460,12 +461,14 @@ impl Hub {
 
     fn publish(&mut self, publication: &Arc<Publication>, now: Now) {
         self.burden.push(publication);
-        let open: alloc::vec::Vec<ConnId> = self.slots.keys().copied().collect();
-        for conn in open {
-            self.with(conn, now, |connection| {
+        let admitted = self.standing.take_admitted();
+        for conn in &admitted {
+            self.with(*conn, now, |connection| {
                 connection.publish(publication, now);
             });
         }
+        self.standing
+            .give_back(admitted, |conn| is_admitted(&self.slots, conn));
         self.relieve(now);
     }
 
@@ -533,7 +536,7 @@ impl Hub {
             .then(|| slot.row.take())
             .flatten();
         if slot.connection.is_ending() {
-            self.strangers.remove(&conn);
+            self.standing.leave(conn, slot.peer.address);
         }
         if closed {
             self.slots.remove(&conn);
@@ -543,24 +546,8 @@ impl Hub {
         }
     }
 
-    fn make_room(&mut self, peer: &Peer, now: Now) {
-        if self.strangers.len() >= self.limits.strangers
-            && let Some(oldest) = self.strangers.first().copied()
-        {
-            self.give_way(oldest, now);
-        }
-        if peer.address.is_loopback() {
-            return;
-        }
-        let from_there = |conn: &&ConnId| {
-            self.slots
-                .get(*conn)
-                .is_some_and(|slot| slot.peer.address == peer.address)
-        };
-        let count = self.strangers.iter().filter(from_there).count();
-        if count >= self.limits.strangers_per_address
-            && let Some(oldest) = self.strangers.iter().find(from_there).copied()
-        {
+    fn make_room(&mut self, address: IpAddr, now: Now) {
+        if let Some(oldest) = self.standing.surplus(address, &self.limits) {
             self.give_way(oldest, now);
         }
     }

@@ -16,6 +16,7 @@ pub struct Health {
 
 #[derive(Debug)]
 pub(super) struct Board {
+    took: Duration,
     content: Json,
     whole: Json,
     brief: Json,
@@ -26,6 +27,7 @@ impl Board {
     pub(super) fn new(now: Now) -> Self {
         let brief = head(now, Duration::ZERO).finish();
         Self {
+            took: Duration::ZERO,
             content: Json::empty_object(),
             whole: brief.clone(),
             brief,
@@ -35,6 +37,7 @@ impl Board {
 
     /// Takes a report over; says whether its content is new.
     pub(super) fn set(&mut self, health: Health, now: Now) -> bool {
+        self.took = health.took;
         self.brief = head(now, health.took).finish();
         self.whole = head(now, health.took).members_of(&health.content).finish();
         let is_new = self.content != health.content;
@@ -43,6 +46,12 @@ impl Board {
             self.version += 1;
         }
         is_new
+    }
+
+    /// Says that the last report still holds.
+    pub(super) fn confirm(&mut self, now: Now) {
+        self.brief = head(now, Duration::ZERO).finish();
+        self.whole = head(now, Duration::ZERO).members_of(&self.content).finish();
     }
 
     pub(super) const fn payload(&self, whole: bool) -> &Json {

@@ -1,5 +1,6 @@
 //! Who is there: one row per device, instance or connection, and when to push the list.
 
+use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -12,7 +13,7 @@ use super::Peer;
 use crate::frame::outgoing::{Class, Publication, State};
 use crate::hello::connect::Client;
 use crate::hello::ok::Grant;
-use crate::json::{Json, Object, array};
+use crate::json::{Json, Object, array, cut};
 use crate::limits::Limits;
 use crate::scope::{Audience, Scope};
 use crate::server::ConnId;
@@ -20,6 +21,10 @@ use crate::time::{Instant, Now};
 
 /// The newest `cli` and `backend` connections that have rows.
 const PASSING_ROWS: usize = 50;
+/// The most bytes of one text of a row that a connection wrote itself.
+const MAX_TEXT: usize = 128;
+/// The most scopes that a row names.
+const MAX_SCOPES: usize = 32;
 /// What presence pushes may take of all connections together, in bytes per second.
 const BYTES_PER_SECOND: usize = 64 << 20;
 
@@ -133,6 +138,10 @@ pub(super) struct Presence {
     pushed_version: u64,
     pushed_list: Option<Json>,
     next_push: Instant,
+    /// Until then pushes have had their share of the wire; not even an announcement is pushed.
+    spent_until: Instant,
+    /// When rows run out, by their keys.
+    expiry: BTreeSet<(Instant, Key)>,
 }
 
 /// Which connections a push must reach.
@@ -163,6 +172,8 @@ impl Presence {
             publication: None,
             pushed_version: 1,
             next_push: now.at,
+            spent_until: now.at,
+            expiry: BTreeSet::new(),
         }
     }
 
@@ -212,7 +223,7 @@ impl Presence {
         }
         let key = match (&grant.device_id, &client.instance_id) {
             (Some(device), _) => Key::Device(device.clone()),
-            (None, Some(instance)) => Key::Instance(instance.as_str().into()),
+            (None, Some(instance)) => Key::Instance(cut(instance, MAX_TEXT).into()),
             (None, None) => Key::Connection(conn),
         };
         let row = joined_row(client, peer, grant, now);
@@ -231,7 +242,9 @@ impl Presence {
         entry.passing = matches!(&*client.mode, "cli" | "backend");
         entry.stays = grant.device_id.is_some() || matches!(&*client.mode, "ui" | "node");
         entry.live.insert(conn);
-        entry.gone = None;
+        if let Some(gone) = entry.gone.take() {
+            self.expiry.remove(&(gone + self.kept, key.clone()));
+        }
         entry.row = row;
         entry.json = json;
         self.drop_surplus();
@@ -252,6 +265,7 @@ impl Presence {
             self.entries.remove(key);
         } else {
             entry.gone = Some(now.at);
+            self.expiry.insert((now.at + self.kept, key.clone()));
             entry.row.reason = Some("disconnect".into());
             entry.json = entry.row.write(now.unix_ms);
         }
@@ -271,7 +285,7 @@ impl Presence {
         let json = row.write(now.unix_ms);
         self.changed();
         let version = self.version;
-        let entry = self.entries.entry(key).or_insert_with(|| Entry {
+        let entry = self.entries.entry(key.clone()).or_insert_with(|| Entry {
             row: Row::default(),
             json: Json::null(),
             live: BTreeSet::new(),
@@ -280,32 +294,35 @@ impl Presence {
             since_version: version,
             gone: None,
         });
-        entry.gone = entry.live.is_empty().then_some(now.at);
+        if let Some(gone) = entry.gone.take() {
+            self.expiry.remove(&(gone + self.kept, key.clone()));
+        }
+        if entry.live.is_empty() {
+            entry.gone = Some(now.at);
+            self.expiry.insert((now.at + self.kept, key));
+        }
         entry.row = row;
         entry.json = json;
         self.drop_surplus();
-        self.next_push = now.at;
+        self.next_push = self.spent_until;
     }
 
     /// When the list must be pushed, or when a row has been kept long enough.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let expiry = self
-            .entries
-            .values()
-            .filter_map(|entry| Some(entry.gone? + self.kept))
-            .min();
+        let expiry = self.expiry.first().map(|(at, _)| *at);
         let push = (self.version > self.pushed_version).then_some(self.next_push);
         push.into_iter().chain(expiry).min()
     }
 
     /// Drops rows that were kept long enough and says who must see the list now, if anybody.
     pub(super) fn flush(&mut self, now: Now) -> Option<Flush> {
-        let kept = self.kept;
-        let before = self.entries.len();
-        self.entries
-            .retain(|_, entry| entry.gone.is_none_or(|gone| gone + kept > now.at));
-        if self.entries.len() != before {
-            self.changed();
+        while let Some((at, _)) = self.expiry.first()
+            && *at <= now.at
+        {
+            if let Some((_, key)) = self.expiry.pop_first() {
+                self.entries.remove(&key);
+                self.changed();
+            }
         }
         if self.version == self.pushed_version || self.next_push > now.at {
             return None;
@@ -324,6 +341,7 @@ impl Presence {
     /// The list was pushed, at a cost of so many bytes: the next push waits accordingly.
     pub(super) fn pushed(&mut self, bytes: usize, now: Now) {
         let stretched = Duration::from_millis((bytes / (BYTES_PER_SECOND / 1000)) as u64);
+        self.spent_until = now.at + stretched;
         self.next_push = now.at + self.rhythm.max(stretched);
     }
 
@@ -356,30 +374,40 @@ impl Presence {
             .filter(|(_, entry)| which(entry))
             .min_by_key(|(_, entry)| entry.since_version)
             .map(|(key, _)| key.clone());
-        oldest.is_some_and(|key| self.entries.remove(&key).is_some())
+        let Some((key, entry)) = oldest.and_then(|key| self.entries.remove_entry(&key)) else {
+            return false;
+        };
+        if let Some(gone) = entry.gone {
+            self.expiry.remove(&(gone + self.kept, key));
+        }
+        true
     }
 }
 
+/// The row of a connection, from what it says of itself: each text is cut, so that five hundred
+/// rows fit into a hello many times over.
 fn joined_row(client: &Client, peer: &Peer, grant: &Grant, now: Now) -> Row {
-    let host = client.display_name.as_ref().unwrap_or(&client.id);
+    let short = |text: &str| cut(text, MAX_TEXT).to_owned();
+    let maybe = |text: &Option<String>| text.as_deref().map(short);
+    let host = short(client.display_name.as_ref().unwrap_or(&client.id));
     let ip = (!peer.address.is_loopback()).then(|| peer.address.to_string());
     let at = ip.as_ref().map(|ip| format!(" ({ip})")).unwrap_or_default();
     Row {
         text: Some(format!("Node: {host}{at} · mode {}", client.mode)),
-        host: Some(host.clone()),
+        host: Some(host),
         ip,
-        version: Some(client.version.clone()),
-        platform: Some(client.platform.clone()),
-        device_family: client.device_family.clone(),
-        model_identifier: client.model_identifier.clone(),
+        version: Some(short(&client.version)),
+        platform: Some(short(&client.platform)),
+        device_family: maybe(&client.device_family),
+        model_identifier: maybe(&client.model_identifier),
         mode: Some(client.mode.clone()),
         last_input_seconds: None,
         reason: Some("connect".into()),
         tags: Vec::new(),
-        device_id: grant.device_id.as_ref().map(ToString::to_string),
-        roles: Vec::from([grant.role.as_str().to_string()]),
-        scopes: grant.scopes.names().map(ToString::to_string).collect(),
-        instance_id: client.instance_id.clone(),
+        device_id: grant.device_id.as_deref().map(short),
+        roles: Vec::from([grant.role.as_str().to_owned()]),
+        scopes: grant.scopes.names().take(MAX_SCOPES).map(short).collect(),
+        instance_id: maybe(&client.instance_id),
         online_since: Some(now.unix_ms),
     }
 }

@@ -7,7 +7,7 @@ use crate::frame::outgoing::{Class, Publication, State};
 use crate::json::Object;
 use crate::limits::Limits;
 use crate::scope::{Audience, Scope};
-use crate::server::ConnId;
+use crate::server::{ConnId, Delivery};
 use crate::time::{Deadline, Instant, Now, Timer};
 
 /// The most connections that one call of [`Hub::handle_timeout`] serves.
@@ -69,6 +69,7 @@ impl Hub {
             self.push_tick(now);
         }
         if self.timers.health <= now.at {
+            self.health.confirm(now);
             self.push_health(now);
         }
         if self.presence.deadline().is_some_and(|due| due <= now.at) {
@@ -138,18 +139,19 @@ impl Hub {
         self.burden.push(&publication);
         let version = self.presence.version();
         let mut receivers = 0;
-        let all: alloc::vec::Vec<ConnId> = self.slots.keys().copied().collect();
-        for conn in all {
-            let Some(slot) = self.slots.get_mut(&conn) else {
+        let admitted = self.standing.take_admitted();
+        for conn in &admitted {
+            let Some(slot) = self.slots.get_mut(conn) else {
                 continue;
             };
-            let stale = flush.is_stale(core::mem::replace(&mut slot.presence_seen, version));
-            if stale {
+            if flush.is_stale(core::mem::replace(&mut slot.presence_seen, version)) {
                 let delivery = slot.connection.publish(&publication, now);
-                receivers += usize::from(delivery != crate::server::Delivery::NotForThem);
-                self.settle(conn, now);
+                receivers += usize::from(delivery != Delivery::NotForThem);
+                self.settle(*conn, now);
             }
         }
+        self.standing
+            .give_back(admitted, |conn| super::is_admitted(&self.slots, conn));
         self.presence
             .pushed(receivers * publication.payload.len(), now);
     }

@@ -175,7 +175,7 @@ impl Connection {
         matches!(self.phase, Phase::Closed)
     }
 
-    /// Whether it may still send or receive frames.
+    /// Whether a close waits to be sent or answered, or it is over.
     #[must_use]
     pub const fn is_ending(&self) -> bool {
         matches!(self.phase, Phase::Closing { .. } | Phase::Closed)
@@ -273,8 +273,17 @@ impl Connection {
         let request = core::mem::take(&mut deciding.request);
         let held = core::mem::take(&mut deciding.held);
         let caps = core::mem::take(&mut deciding.caps);
+        let hello = hello(protocol);
+        if hello.len() + request.len() > self.limits.frame {
+            let error = ErrorShape::unavailable("hello-ok is larger than a frame may be");
+            let close = Close::new(close_code::TRY_LATER, error.message.clone());
+            self.outbox
+                .reply(request, Outcome::failure(error), &self.limits);
+            self.close(close, now);
+            return Ok(false);
+        }
         self.outbox
-            .reply(request, Outcome::success(hello(protocol)), &self.limits);
+            .reply(request, Outcome::success(hello), &self.limits);
         self.phase = Phase::Open(Session {
             protocol,
             role: grant.role,
@@ -560,8 +569,7 @@ impl Connection {
     fn answer(&mut self, id: Box<str>, outcome: Outcome, now: Now) {
         self.outbox.reply(id, outcome, &self.limits);
         if self.outbox.backlog() > self.limits.outbox && !self.is_ending() {
-            self.events.push_back(Event::Fault(PeerFault::SlowConsumer));
-            self.close(Close::new(close_code::POLICY, "slow consumer"), now);
+            self.fault(PeerFault::SlowConsumer, None, now);
         }
     }
 

@@ -127,8 +127,11 @@ impl Outbox {
         if self.close.is_some() {
             return;
         }
-        self.entries
-            .retain(|entry| matches!(entry, Entry::Reply { .. }) && entry.weight() <= SMALL_REPLY);
+        self.entries.retain(|entry| match entry {
+            Entry::Unnumbered(_) => true,
+            Entry::Reply { .. } => entry.weight() <= SMALL_REPLY,
+            Entry::Push(_) | Entry::Hole(_) | Entry::Ping => false,
+        });
         self.waiting = self.entries.iter().map(Entry::weight).sum();
         self.replies = self.waiting;
         self.pushes = 0;
