@@ -112,7 +112,10 @@ impl Application for App {
             } => self.door.knock(hub, applicant, params, peer, &nonce, now),
             Event::Request { call, request } => self.dispatch(hub, call, request, now),
             Event::Fault { .. } => {}
-            Event::Closed { conn } => self.runs.forget_connection(conn),
+            Event::Closed { conn } => {
+                self.door.forget_connection(conn);
+                self.runs.forget_connection(conn);
+            }
         }
     }
 

@@ -4,6 +4,7 @@ mod support;
 
 use openclaw_gateway_service::secret::resolve::SecretKind;
 use openclaw_protocol_core::server::ConnId;
+use openclaw_runtime_smol::server::Application as _;
 use serde_json::{Value, json};
 use support::{ADMIN, Caller, Device, READ, Settings, TOKEN, World, errors, local, millis};
 use support::{remote, scopes_of, seconds};
@@ -320,7 +321,9 @@ fn who_goes_while_its_refusal_waits_is_forgotten() {
         ..Caller::default()
     };
     world.knock(conn, &wrong);
+    assert!(world.app.poll_timeout().is_some());
     world.cut(conn);
+    assert_eq!(world.app.poll_timeout(), None, "nothing is kept for it");
     world.advance(seconds(10));
     assert!(world.hear(conn).is_empty());
     assert_eq!(world.hub.connections(), 0);

@@ -9,7 +9,7 @@ use openclaw_protocol_core::frame::{Close, close_code};
 use openclaw_protocol_core::hello::connect::ConnectParams;
 use openclaw_protocol_core::hub::{Hub, Peer};
 use openclaw_protocol_core::json::Object;
-use openclaw_protocol_core::server::Applicant;
+use openclaw_protocol_core::server::{Applicant, ConnId};
 use openclaw_protocol_core::time::{Instant, Now};
 use openclaw_runtime_smol::server::Handle;
 use smol::Executor;
@@ -126,6 +126,12 @@ impl Door {
             }
             Err(error) => refuse(hub, applicant, error, now),
         }
+    }
+
+    /// A connection is over, and with it what it had yet to be told.
+    pub(super) fn forget_connection(&mut self, conn: ConnId) {
+        self.late
+            .retain(|_, (applicant, _)| applicant.conn() != conn);
     }
 
     pub(super) fn handle_timeout(&mut self, hub: &mut Hub, now: Now) {
