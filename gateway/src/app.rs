@@ -8,9 +8,8 @@ mod waits;
 
 use std::sync::Arc;
 
-use openclaw_protocol_core::frame::outgoing::Outcome;
 use openclaw_protocol_core::hub::{Event, Hub};
-use openclaw_protocol_core::server::{Applicant, Call};
+use openclaw_protocol_core::server::Applicant;
 use openclaw_protocol_core::time::{Instant, Now};
 use openclaw_runtime_smol::server::{Application, Handle};
 
@@ -92,10 +91,6 @@ impl App {
             version: parts.version,
             started: parts.started,
         }
-    }
-
-    fn answer(&mut self, hub: &mut Hub, call: Call, outcome: Outcome, now: Now) {
-        hub.reply(call, outcome, now);
     }
 }
 

@@ -1,27 +1,19 @@
 //! What two requests have in common that ask for the same.
 
-use openclaw_protocol_core::json::Json;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// Hashes parameters without one of their members: the same for the same content, in whatever
 /// order its members come and however it is spaced.
 #[must_use]
-pub(crate) fn of_params(params: &Json, without: &str) -> [u8; 32] {
+pub(crate) fn of_params(params: &Value, without: &str) -> [u8; 32] {
     let mut hash = Sha256::new();
-    match params.read::<Value>() {
-        Ok(Value::Object(mut members)) => {
-            members.remove(without);
-            feed(&mut hash, &Value::Object(members));
-        }
-        Ok(value) => feed(&mut hash, &value),
-        Err(_) => hash.update(params.as_bytes()),
-    }
+    feed(&mut hash, params, Some(without));
     hash.finalize().into()
 }
 
 /// Feeds one value with a tag and a length, so that no two values look alike.
-fn feed(hash: &mut Sha256, value: &Value) {
+fn feed(hash: &mut Sha256, value: &Value, without: Option<&str>) {
     match value {
         Value::Null => hash.update(b"n"),
         Value::Bool(true) => hash.update(b"t"),
@@ -32,17 +24,20 @@ fn feed(hash: &mut Sha256, value: &Value) {
             hash.update(b"a");
             hash.update(items.len().to_be_bytes());
             for item in items {
-                feed(hash, item);
+                feed(hash, item, None);
             }
         }
         Value::Object(members) => {
+            let mut sorted: Vec<_> = members
+                .iter()
+                .filter(|(name, _)| Some(name.as_str()) != without)
+                .collect();
             hash.update(b"o");
-            hash.update(members.len().to_be_bytes());
-            let mut sorted: Vec<_> = members.iter().collect();
+            hash.update(sorted.len().to_be_bytes());
             sorted.sort_by_key(|(name, _)| *name);
             for (name, value) in sorted {
                 text(hash, b"k", name);
-                feed(hash, value);
+                feed(hash, value, None);
             }
         }
     }
@@ -59,7 +54,7 @@ mod tests {
     use super::*;
 
     fn digest(text: &'static str) -> [u8; 32] {
-        of_params(&Json::parse(text).unwrap(), "key")
+        of_params(&serde_json::from_str(text).unwrap(), "key")
     }
 
     #[test]

@@ -34,8 +34,26 @@ pub struct Row {
     pub scope: Option<Scope>,
     /// Whether a node may call it.
     pub for_nodes: bool,
-    /// Whether its first answer is followed by a final one.
-    pub two_stage: bool,
+    /// The most bytes of its parameters; they are parsed on the owner's task, so that they must
+    /// stay small.
+    pub max_params: usize,
+}
+
+/// The most bytes of parameters that carry no message.
+const SMALL: usize = 64 << 10;
+/// The most bytes of parameters that carry a message.
+const MESSAGE: usize = 1 << 20;
+
+impl Row {
+    /// Whether its parameters are looked at: `health` and `status` ignore theirs, whatever they
+    /// are.
+    #[must_use]
+    pub const fn reads_params(&self) -> bool {
+        !matches!(
+            self.method,
+            Method::Health | Method::Status | Method::SystemPresence
+        )
+    }
 }
 
 const fn row(method: Method, name: &'static str, scope: Option<Scope>) -> Row {
@@ -44,12 +62,12 @@ const fn row(method: Method, name: &'static str, scope: Option<Scope>) -> Row {
         name,
         scope,
         for_nodes: false,
-        two_stage: false,
+        max_params: SMALL,
     }
 }
 
 /// Every method that is served.
-pub const TABLE: [Row; 7] = [
+pub static TABLE: [Row; 7] = [
     Row {
         for_nodes: true,
         ..row(Method::Health, "health", None)
@@ -58,7 +76,7 @@ pub const TABLE: [Row; 7] = [
     row(Method::SystemPresence, "system-presence", Some(Scope::Read)),
     row(Method::SystemEvent, "system-event", Some(Scope::Admin)),
     Row {
-        two_stage: true,
+        max_params: MESSAGE,
         ..row(Method::Agent, "agent", Some(Scope::Write))
     },
     row(Method::AgentWait, "agent.wait", Some(Scope::Write)),
@@ -81,11 +99,11 @@ pub const EVENTS: [&str; 7] = [
 /// # Errors
 /// The refusal. To senders without `operator.admin` an unknown method looks like one that needs
 /// it.
-pub fn authorize(name: &str, session: &Session) -> Result<Method, ErrorShape> {
+pub fn authorize(name: &str, session: &Session) -> Result<&'static Row, ErrorShape> {
     let row = TABLE.iter().find(|row| row.name == name);
     if session.role == Role::Node {
         return match row {
-            Some(row) if row.for_nodes => Ok(row.method),
+            Some(row) if row.for_nodes => Ok(row),
             _ => Err(ErrorShape::invalid_request("unauthorized role: node")),
         };
     }
@@ -93,7 +111,7 @@ pub fn authorize(name: &str, session: &Session) -> Result<Method, ErrorShape> {
     if let Some(scope) = needed.filter(|scope| !session.scopes.allow(*scope)) {
         return Err(ErrorShape::missing_scope(scope.as_str()));
     }
-    row.map(|row| row.method).ok_or_else(|| {
+    row.ok_or_else(|| {
         let shown = openclaw_protocol_core::json::cut(name, 120);
         ErrorShape::invalid_request(format!("unknown method: {shown}"))
     })

@@ -42,17 +42,44 @@ pub fn read<T: DeserializeOwned>(
     shape: &shape::Object,
     params: Option<&Json>,
 ) -> Result<T, ErrorShape> {
-    let value: Value = match params {
+    read_value(method, shape, value(method, params)?)
+}
+
+/// Parses parameters; absent ones are an empty object.
+///
+/// # Errors
+/// `invalid <method> params: must be object`.
+pub fn value(method: &str, params: Option<&Json>) -> Result<Value, ErrorShape> {
+    match params {
         Some(params) => params
             .read()
-            .map_err(|_| invalid(method, &shape::Finding::not_an_object()))?,
-        None => Value::Object(serde_json::Map::new()),
-    };
+            .map_err(|_| invalid(method, &shape::Finding::not_an_object())),
+        None => Ok(Value::Object(serde_json::Map::new())),
+    }
+}
+
+/// Checks parsed parameters against a shape and reads them.
+///
+/// # Errors
+/// `invalid <method> params: …` with the first finding.
+pub fn read_value<T: DeserializeOwned>(
+    method: &str,
+    shape: &shape::Object,
+    value: Value,
+) -> Result<T, ErrorShape> {
     shape
         .check(&value)
         .map_err(|finding| invalid(method, &finding))?;
     serde_json::from_value(value)
         .map_err(|_| ErrorShape::invalid_request(format!("invalid {method} params: out of range")))
+}
+
+/// The refusal of parameters that take too many bytes.
+#[must_use]
+pub fn too_large(method: &str, limit: usize) -> ErrorShape {
+    ErrorShape::invalid_request(format!(
+        "invalid {method} params: must not have more than {limit} bytes"
+    ))
 }
 
 /// The refusal of parameters.

@@ -100,11 +100,11 @@ fn a_run_whose_agent_panics_ends_once_and_harms_no_other() {
 }
 
 #[test]
-fn a_run_whose_work_is_lost_ends_once() {
+fn a_run_whose_work_panics_while_it_is_dropped_ends_once() {
     let (mut world, conn) = talking();
     world.agent_does("k", Do::FallApart);
-    let frames = assert_failed_once(&mut world, conn, "UNAVAILABLE the agent was abandoned");
-    assert_failure_order(&frames, "the agent was abandoned");
+    let frames = assert_failed_once(&mut world, conn, "UNAVAILABLE the agent broke down");
+    assert_failure_order(&frames, "the agent broke down");
 }
 
 #[test]
@@ -317,4 +317,23 @@ fn a_run_goes_on_when_its_client_goes() {
     let other = world.operator(&[WRITE]);
     let answer = world.ask(other, "agent.wait", json!({"runId": "k"}));
     assert_eq!(answer["payload"]["status"], "ok");
+}
+
+#[test]
+fn aborting_a_session_starts_none_of_the_runs_that_wait() {
+    let mut world = World::new();
+    let conn = world.operator(&[WRITE]);
+    for key in ["k1", "k2", "k3"] {
+        let params = json!({"message": key, "idempotencyKey": key});
+        world.request(conn, key, "agent", params);
+    }
+    world.request(conn, "a", "chat.abort", json!({"sessionKey": "main"}));
+    let frames = world.hear(conn);
+    for key in ["k2", "k3"] {
+        let phases: Vec<_> = events(&frames, "agent", key)
+            .into_iter()
+            .map(|event| event["data"]["phase"].clone())
+            .collect();
+        assert_eq!(phases, ["end"], "{key} was never begun");
+    }
 }

@@ -63,8 +63,8 @@ impl App {
                 now,
             );
         };
-        let method = match methods::authorize(&request.method, session) {
-            Ok(method) => method,
+        let row = match methods::authorize(&request.method, session) {
+            Ok(row) => row,
             Err(error) => return hub.reply(call, Outcome::failure(error), now),
         };
         if request.expected_profile_id.is_some() {
@@ -73,7 +73,11 @@ impl App {
         let reads = session.scopes.allow(Scope::Read);
         let principal = session.principal.clone();
         let params = request.params.as_ref();
-        let outcome = match method {
+        if row.reads_params() && params.is_some_and(|params| params.len() > row.max_params) {
+            let error = params::too_large(row.name, row.max_params);
+            return hub.reply(call, Outcome::failure(error), now);
+        }
+        let outcome = match row.method {
             Method::Health => Ok(Outcome::success(hub.health(reads).clone())),
             Method::Status => Ok(Outcome::success(self.status(hub, now))),
             Method::SystemPresence => Ok(Outcome::success(hub.presence().clone())),
@@ -90,7 +94,7 @@ impl App {
             Method::Agent => return self.runs.request(hub, call, &principal, params, now),
         };
         let outcome = outcome.unwrap_or_else(Outcome::failure);
-        self.answer(hub, call, outcome, now);
+        hub.reply(call, outcome, now);
     }
 
     fn status(&self, hub: &Hub, now: Now) -> Json {

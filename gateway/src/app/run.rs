@@ -19,6 +19,9 @@ use crate::agents::Turn;
 const AGENT_RHYTHM: Duration = Duration::from_millis(10);
 /// The shortest time between two `chat` deltas of one run.
 const CHAT_RHYTHM: Duration = Duration::from_millis(75);
+/// How many bytes of text stretch both by a millisecond, so that a long answer costs its listeners
+/// no more a second than a short one.
+const STRETCH: usize = 16 << 10;
 
 /// A run that was acknowledged and has not ended.
 #[derive(Debug)]
@@ -52,7 +55,8 @@ pub(super) struct Told {
 
 impl Told {
     /// Whether it is time to tell more; if not, notes when it will be.
-    fn is_time(&mut self, rhythm: Duration, now: Now) -> bool {
+    fn is_time(&mut self, rhythm: Duration, text: &str, now: Now) -> bool {
+        let rhythm = rhythm.max(Duration::from_millis((text.len() / STRETCH) as u64));
         match self.last {
             Some(last) if now.at < last + rhythm => {
                 self.due = Some(last + rhythm);
@@ -109,10 +113,10 @@ impl Active {
     /// The agent said something.
     pub(super) fn say(&mut self, hub: &mut Hub, delta: &str, now: Now) {
         self.text.push_str(delta);
-        if self.agent.is_time(AGENT_RHYTHM, now) {
+        if self.agent.is_time(AGENT_RHYTHM, &self.text, now) {
             self.tell_agent(hub, now);
         }
-        if self.chat.is_time(CHAT_RHYTHM, now) {
+        if self.chat.is_time(CHAT_RHYTHM, &self.text, now) {
             self.tell_chat(hub, now);
         }
     }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 use openclaw_protocol_core::error_shape::ErrorShape;
+use openclaw_protocol_core::frame::MAX_IDENTIFIER;
 use openclaw_protocol_core::frame::outgoing::Outcome;
-use openclaw_protocol_core::frame::{INVALID_ID, MAX_IDENTIFIER};
 use openclaw_protocol_core::hub::Hub;
 use openclaw_protocol_core::idempotency::{self, Accepted, Bounds, Claim, Key, Table};
-use openclaw_protocol_core::json::{Json, Object};
+use openclaw_protocol_core::json::{Json, Object, cut};
 use openclaw_protocol_core::server::{Call, ConnId};
 use openclaw_protocol_core::shape::{self, COUNT, Finding, Kind, NAME, TEXT, optional, required};
 use openclaw_protocol_core::time::{Instant, Now};
@@ -30,6 +30,8 @@ use crate::params;
 
 /// How long a run may take that names no limit of its own.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(48 * 3600);
+/// The longest text that says why a run failed, in bytes; a longer one is cut.
+const MAX_REASON: usize = 4096;
 /// The longest answer, in bytes; a longer one fails its run.
 const MAX_TEXT: usize = 4 << 20;
 /// The most sessions that are kept in mind; the one that rested longest goes first.
@@ -197,6 +199,9 @@ impl Runs {
             .map(|(serial, _)| *serial)
             .collect();
         let mut aborted = Vec::new();
+        if let Some(session) = self.sessions.get_mut(session_key) {
+            session.queue.retain(|serial| !chosen.contains(serial));
+        }
         for serial in chosen {
             if let Some(run_id) = self.end(hub, serial, &End::Aborted("rpc"), now) {
                 aborted.push(run_id.into());
@@ -228,7 +233,7 @@ impl Runs {
     ) {
         let end = match end {
             Ok(()) => End::Done,
-            Err(AgentFault(text)) => End::Failed(text),
+            Err(AgentFault(text)) => End::Failed(cut(&text, MAX_REASON).to_owned()),
         };
         self.end(hub, serial, &end, now);
     }
@@ -297,12 +302,14 @@ impl Runs {
     }
 
     fn prepare(&self, principal: &Arc<str>, params: Option<&Json>) -> Result<Wanted, ErrorShape> {
-        if let Some(name) = params.and_then(asks_for_what_is_not_there) {
+        let value = params::value("agent", params)?;
+        if let Some(name) = asks_for_what_is_not_there(&value) {
             return Err(ErrorShape::unavailable(format!(
                 "agent parameter {name} is not supported by this gateway yet; leave it out"
             )));
         }
-        let wanted: AgentParams = params::read("agent", &AGENT, params)?;
+        let digest = digest::of_params(&value, "idempotencyKey");
+        let wanted: AgentParams = params::read_value("agent", &AGENT, value)?;
         if wanted.idempotency_key.len() > MAX_IDENTIFIER {
             let finding = Finding::too_large("idempotencyKey", MAX_IDENTIFIER);
             return Err(params::invalid("agent", &finding));
@@ -324,9 +331,7 @@ impl Runs {
             .map_or(DEFAULT_TIMEOUT, Duration::from_secs)
             .min(DEFAULT_TIMEOUT);
         Ok(Wanted {
-            digest: params.map_or([0; 32], |params| {
-                digest::of_params(params, "idempotencyKey")
-            }),
+            digest,
             key: Key {
                 principal: Arc::clone(principal),
                 method: "agent",
@@ -354,13 +359,16 @@ impl Runs {
                 return hub.reply(call, Outcome::failure(idempotency::conflict()), now);
             }
             Claim::InFlight(accepted) => {
-                let (run_id, payload) = accepted.map_or_else(
-                    || (INVALID_ID.into(), Json::null()),
-                    |accepted| (accepted.run_id, accepted.payload),
-                );
-                if let Err(call) = hub.join(call, &run_id, payload, now) {
-                    let error = ErrorShape::unavailable("the run is just ending; ask again")
-                        .retryable_after(None);
+                let unjoined = match accepted {
+                    Some(Accepted { run_id, payload }) => {
+                        hub.join(call, &run_id, payload, now).err()
+                    }
+                    None => Some(call),
+                };
+                if let Some(call) = unjoined {
+                    let error =
+                        ErrorShape::unavailable("the run is just beginning or ending; ask again")
+                            .retryable_after(None);
                     hub.reply(call, Outcome::failure(error), now);
                 }
                 return;
@@ -523,8 +531,8 @@ struct Wanted {
     timeout: Duration,
 }
 
-fn asks_for_what_is_not_there(params: &Json) -> Option<&'static str> {
-    let members: serde_json::Map<String, serde_json::Value> = params.read().ok()?;
+fn asks_for_what_is_not_there(params: &serde_json::Value) -> Option<&'static str> {
+    let members = params.as_object()?;
     NOT_YET.into_iter().find(|name| members.contains_key(*name))
 }
 
@@ -539,7 +547,8 @@ async fn work(backend: Arc<dyn Backend>, turn: Turn, serial: u64, handle: Handle
         handle: handle.clone(),
         serial,
     };
-    let answered = AssertUnwindSafe(backend.answer(turn, &voice))
+    // The back end is called inside the guarded future: it may panic before it has made its own.
+    let answered = AssertUnwindSafe(async { backend.answer(turn, &voice).await })
         .catch_unwind()
         .await;
     let end = answered.unwrap_or_else(|_| Err(AgentFault("the agent broke down".to_owned())));
@@ -575,5 +584,62 @@ impl Output for Voice {
             let run = self.serial;
             let _ = self.handle.send(Command::Said { run, delta }).await;
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::Work;
+    use futures_lite::future;
+
+    /// Panics before it has made a future, or never answers.
+    struct Broken {
+        at_once: bool,
+    }
+
+    impl Backend for Broken {
+        fn provider(&self) -> &'static str {
+            "test"
+        }
+
+        fn model(&self) -> &'static str {
+            "test"
+        }
+
+        fn answer<'a>(&'a self, _: Turn, _: &'a dyn Output) -> Work<'a> {
+            assert!(!self.at_once, "as the test says");
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn end_of(at_once: bool) -> Option<Command> {
+        let (handle, detached) = Handle::detached();
+        let turn = Turn {
+            message: "m".to_owned(),
+            session_key: "agent:main:main".to_owned(),
+            agent_id: "main".to_owned(),
+        };
+        let work = work(Arc::new(Broken { at_once }), turn, 7, handle);
+        let polled = smol::block_on(future::poll_once(Box::pin(work)));
+        assert_eq!(polled.is_some(), at_once);
+        detached.take()
+    }
+
+    fn assert_ended(command: Option<Command>, reason: &str) {
+        let Some(Command::Ended { run: 7, end }) = command else {
+            panic!("nothing was said of the end: {command:?}");
+        };
+        assert_eq!(end, Err(AgentFault(reason.to_owned())));
+    }
+
+    #[test]
+    fn an_agent_that_panics_before_it_begins_ends_only_its_run() {
+        assert_ended(end_of(true), "the agent broke down");
+    }
+
+    #[test]
+    fn work_that_is_dropped_half_way_still_says_that_it_is_over() {
+        assert_ended(end_of(false), "the agent was abandoned");
     }
 }

@@ -50,8 +50,11 @@ impl Board {
 
     /// Says that the last report still holds.
     pub(super) fn confirm(&mut self, now: Now) {
-        self.brief = head(now, Duration::ZERO).finish();
-        self.whole = head(now, Duration::ZERO).members_of(&self.content).finish();
+        let health = Health {
+            took: self.took,
+            content: self.content.clone(),
+        };
+        self.set(health, now);
     }
 
     pub(super) const fn payload(&self, whole: bool) -> &Json {
