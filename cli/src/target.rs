@@ -26,8 +26,13 @@ const NEAR: Duration = Duration::from_secs(1);
 const FAR: Duration = Duration::from_secs(5);
 /// How long the gateway may take to answer our close.
 const CLOSE: Duration = Duration::from_millis(250);
-/// What a command asks for: all that the gateway may grant to its operator.
-const SCOPES: [&str; 5] = [
+/// What a command that only looks asks for.
+pub(crate) const LOOK: [&str; 1] = ["operator.read"];
+/// What a command that runs an agent asks for.
+pub(crate) const RUN: [&str; 2] = ["operator.read", "operator.write"];
+/// What `gateway call`, which may call anything, and `gateway probe`, which tells what may be
+/// called, ask for.
+pub(crate) const ANYTHING: [&str; 5] = [
     "operator.admin",
     "operator.read",
     "operator.write",
@@ -169,13 +174,26 @@ impl Target {
         &self.invocation
     }
 
+    /// Returns the flags that lead another command to the same gateway; the secret is left for
+    /// whoever types them.
+    pub(crate) fn flags(&self) -> String {
+        match &self.source {
+            Source::Flag => format!(" --url {} --token …", self.url),
+            Source::Remote { .. } | Source::Local { .. } => String::new(),
+        }
+    }
+
     /// Connects; each step, and later each answer, may take `within`.
-    pub(crate) async fn connect(&self, within: Duration) -> Result<Session<'_>, Failure> {
+    pub(crate) async fn connect(
+        &self,
+        scopes: &[&str],
+        within: Duration,
+    ) -> Result<Session<'_>, Failure> {
         let is_local = matches!(self.source, Source::Local { .. });
         let mut builder = Gateway::builder(&self.url)
             .client("cli", "cli")
             .client_version(VERSION)
-            .scopes(SCOPES)
+            .scopes(scopes.iter().copied())
             .connect_timeout(within.min(if is_local { NEAR } else { FAR }))
             .timeouts(Timeouts {
                 handshake: within,

@@ -68,13 +68,21 @@ pub struct Bounds {
     pub bytes: usize,
 }
 
-impl Default for Bounds {
-    fn default() -> Self {
+impl Bounds {
+    /// The protocol's bounds.
+    #[must_use]
+    pub const fn standard() -> Self {
         Self {
             kept: Duration::from_secs(600),
             rows: 4_096,
             bytes: 64 << 20,
         }
+    }
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self::standard()
     }
 }
 

@@ -2,6 +2,9 @@
 
 use core::time::Duration;
 
+/// The largest frame after hello, in bytes, where nothing else is said (`maxPayload`).
+pub const MAX_PAYLOAD: usize = 26_214_400;
+
 /// The limits of one gateway; the defaults are the protocol's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -63,7 +66,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             frame_before_hello: 65_536,
-            frame: 26_214_400,
+            frame: MAX_PAYLOAD,
             outbox: 52_428_800,
             outbox_soft: 1 << 20,
             outbox_soft_pushes: 1_000,

@@ -278,4 +278,8 @@ fn our_own_conversations_replay_byte_for_byte() {
         }
         assert_eq!(replayed, expected, "{}", file.display());
     }
+    assert!(
+        !rewrite,
+        "rewritten: look at the difference, then run without UPDATE_GOLDEN"
+    );
 }

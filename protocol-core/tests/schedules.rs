@@ -264,6 +264,10 @@ impl World {
             .iter()
             .filter_map(|frame| frame["seq"].as_u64())
             .collect();
+        assert!(
+            self.dropped_possible || numbers.first().is_none_or(|first| *first == 1),
+            "seed {seed}: {numbers:?}"
+        );
         for pair in numbers.windows(2) {
             assert!(pair[1] > pair[0], "seed {seed}: numbers rise");
             assert!(

@@ -11,7 +11,7 @@ use crate::args::{Agent, Globals};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
-use crate::target::{REQUEST, Target, seconds};
+use crate::target::{REQUEST, RUN, Target, seconds};
 
 /// Says something to an agent, and prints what it answers.
 pub(super) fn run(globals: &Globals, mut args: Agent) -> Result<Exit, Failure> {
@@ -37,7 +37,7 @@ pub(super) fn run(globals: &Globals, mut args: Agent) -> Result<Exit, Failure> {
     let params = params(&args, &key, timeout);
     let live = !flags.json && io::stdout().is_terminal();
     smol::block_on(async {
-        let session = target.connect(REQUEST).await?;
+        let session = target.connect(&RUN, REQUEST).await?;
         let mut transcript = Transcript::new(io::stdout());
         let finished = match session.gateway.run("agent", params).await {
             Ok(run) if live => follow(run, &mut transcript).await?,
@@ -201,8 +201,9 @@ fn ask(target: &Target, key: &str) -> String {
     // A quote would end the shell's argument.
     let params = params.as_str().replace('\'', r"'\''");
     format!(
-        "Ask for it: {} gateway call agent.wait --params '{params}'",
-        target.invocation()
+        "Ask for it: {} gateway call agent.wait{} --params '{params}'",
+        target.invocation(),
+        target.flags()
     )
 }
 

@@ -9,7 +9,7 @@ use crate::args::{ClientFlags, GatewayHealth, Globals, Health};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
-use crate::target::{Target, milliseconds};
+use crate::target::{LOOK, Target, milliseconds};
 
 /// Tells how the gateway, its agents and its channels are.
 pub(super) fn run(globals: &Globals, mut args: Health) -> Result<Exit, Failure> {
@@ -56,7 +56,7 @@ fn print(
 }
 
 async fn ask(target: &Target, within: Duration) -> Result<(Json, Duration), Failure> {
-    let session = target.connect(within).await?;
+    let session = target.connect(&LOOK, within).await?;
     let began = Instant::now();
     let answer = session.ask("health").await;
     let took = began.elapsed();

@@ -10,7 +10,7 @@ use crate::args::{Globals, Status};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
-use crate::target::{Session, milliseconds};
+use crate::target::{LOOK, Session, milliseconds};
 
 /// Tells what the gateway is doing and who is connected.
 pub(super) fn run(globals: &Globals, mut args: Status) -> Result<Exit, Failure> {
@@ -18,7 +18,7 @@ pub(super) fn run(globals: &Globals, mut args: Status) -> Result<Exit, Failure> 
     let within = milliseconds(args.timeout.as_deref())?;
     let target = super::target(globals, &flags)?;
     smol::block_on(async {
-        let session = target.connect(within).await?;
+        let session = target.connect(&LOOK, within).await?;
         let asked = Answers::ask(&session).await;
         let gateway = Connected::of(&session);
         session.close().await;

@@ -7,7 +7,7 @@ export const usage = `usage: run [GATEWAY] [options]
   GATEWAY          the gateway's binary; default: target/release/openclaw, else target/debug/openclaw
   --url URL        judge a gateway that already runs (ws://HOST:PORT); it is not stopped
   --token TOKEN    its secret; default: a random one for a gateway started here
-  --watch SECONDS  how long one connection is watched for gaps; default 60
+  --watch SECONDS  how long one connection is watched for gaps; default 70
   --quick          watch for 5 s only, and leave out what takes longer
   --only TEXT      only the checks whose name contains TEXT; unused exceptions do not count then
   --reference      the gateway is the reference: leave out what only ours promises, allow what only it does
@@ -29,7 +29,7 @@ export function readOptions(argv) {
       help: { type: "boolean", short: "h", default: false },
     },
   });
-  const watch = Number(values.watch ?? (values.quick ? 5 : 60));
+  const watch = Number(values.watch ?? (values.quick ? 5 : 70));
   if (!Number.isFinite(watch) || watch <= 0) throw new Error(`--watch takes a number of seconds, not ${values.watch}`);
   if (positionals.length > 1) throw new Error(`one gateway at a time: ${positionals.join(" ")}`);
   if (values.url && !values.token) throw new Error("--url needs --token");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use openclaw_protocol_core::frame::outgoing::Outcome;
 use openclaw_protocol_core::hub::Hub;
+use openclaw_protocol_core::idempotency::Bounds;
 use openclaw_protocol_core::json::Object;
 use openclaw_protocol_core::server::{Call, ConnId};
 use openclaw_protocol_core::time::{Instant, Now};
@@ -15,10 +16,9 @@ use super::run::Ended;
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 /// The longest that a wait may take.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
-/// How long the end of a run is remembered.
-const KEPT: Duration = Duration::from_secs(600);
-/// The most ends that are remembered; the oldest goes first.
-const MAX_ENDED: usize = 4096;
+/// How long the end of a run is remembered, and how many: as long and as many as results under
+/// their idempotency keys.
+const ENDED: Bounds = Bounds::standard();
 
 type WaitId = (ConnId, u64);
 
@@ -135,7 +135,7 @@ impl Waits {
 
     fn forget_old(&mut self, now: Instant) {
         while let Some((at, _)) = self.order.front()
-            && (*at + KEPT <= now || self.order.len() > MAX_ENDED)
+            && (*at + ENDED.kept <= now || self.order.len() > ENDED.rows)
         {
             if let Some((_, run_id)) = self.order.pop_front() {
                 self.ended.remove(&run_id);

@@ -17,6 +17,7 @@ use crate::frame::{Close, close_code};
 use crate::hello::connect::ConnectParams;
 use crate::hello::{CHALLENGE, CONNECT};
 use crate::json::Json;
+use crate::limits::MAX_PAYLOAD;
 use crate::time::{Deadline, Instant, Now, Timer};
 
 /// How long a client waits.
@@ -593,7 +594,7 @@ impl Hello {
             conn_id: server.conn_id,
             scopes: auth.scopes,
             tick_interval: Duration::from_millis(tick.unwrap_or(30_000)),
-            max_payload: policy.max_payload.unwrap_or(26_214_400),
+            max_payload: policy.max_payload.unwrap_or(MAX_PAYLOAD as u64),
             raw,
         })
     }

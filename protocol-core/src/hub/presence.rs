@@ -121,6 +121,8 @@ struct Entry {
     stays: bool,
     /// The version at which the row appeared.
     since_version: u64,
+    /// The version at which it was written last by somebody who came.
+    written_version: u64,
     /// When nobody was behind it any more; an announced row counts from its announcement.
     gone: Option<Instant>,
 }
@@ -237,8 +239,10 @@ impl Presence {
             passing: false,
             stays: false,
             since_version: version,
+            written_version: version,
             gone: None,
         });
+        entry.written_version = version;
         entry.passing = matches!(&*client.mode, "cli" | "backend");
         entry.stays = grant.device_id.is_some() || matches!(&*client.mode, "ui" | "node");
         entry.live.insert(conn);
@@ -292,6 +296,7 @@ impl Presence {
             passing: false,
             stays: true,
             since_version: version,
+            written_version: version,
             gone: None,
         });
         if let Some(gone) = entry.gone.take() {
@@ -301,6 +306,7 @@ impl Presence {
             entry.gone = Some(now.at);
             self.expiry.insert((now.at + self.kept, key));
         }
+        entry.written_version = version;
         entry.row = row;
         entry.json = json;
         self.drop_surplus();
@@ -372,7 +378,7 @@ impl Presence {
             .entries
             .iter()
             .filter(|(_, entry)| which(entry))
-            .min_by_key(|(_, entry)| entry.since_version)
+            .min_by_key(|(_, entry)| entry.written_version)
             .map(|(key, _)| key.clone());
         let Some((key, entry)) = oldest.and_then(|key| self.entries.remove_entry(&key)) else {
             return false;
