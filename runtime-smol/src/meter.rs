@@ -151,3 +151,46 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Meter<S> {
         Pin::new(&mut self.socket).poll_close(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    const UNLIMITED: Allowance = Allowance {
+        bytes: usize::MAX,
+        frame: usize::MAX,
+    };
+
+    fn poll(meter: &mut Meter<futures_lite::io::Repeat>) -> Poll<io::Result<usize>> {
+        let mut cx = Context::from_waker(Waker::noop());
+        Pin::new(meter).poll_read(&mut cx, &mut [0; 4_096])
+    }
+
+    #[test]
+    fn a_peer_that_never_pauses_is_interrupted() {
+        let mut meter = Meter::new(futures_lite::io::repeat(0x80), &[], UNLIMITED);
+        for _ in 0..2 {
+            meter.begin_turn();
+            let mut read = 0;
+            while let Poll::Ready(count) = poll(&mut meter) {
+                read += count.unwrap();
+                assert!(read <= PER_TURN);
+            }
+            assert_eq!(read, PER_TURN);
+        }
+    }
+
+    #[test]
+    fn reading_ends_at_the_allowance() {
+        let allowed = Allowance {
+            bytes: 5_000,
+            ..UNLIMITED
+        };
+        let mut meter = Meter::new(futures_lite::io::repeat(0x80), &[0; 1_000], allowed);
+        assert!(matches!(poll(&mut meter), Poll::Ready(Ok(4_000))));
+        assert!(matches!(poll(&mut meter), Poll::Ready(Err(_))));
+        meter.allow(None);
+        assert!(matches!(poll(&mut meter), Poll::Ready(Ok(4_096))));
+    }
+}

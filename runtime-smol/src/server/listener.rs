@@ -285,32 +285,38 @@ async fn accept(listener: TcpListener, front: Arc<Front>) {
 }
 
 /// Serves one socket from its first byte to its last.
+///
+/// What it takes to get as far as a WebSocket is boxed, so that a connection does not hold the
+/// room for it ever after.
 async fn serve(stream: TcpStream, peer: SocketAddr, front: Arc<Front>) {
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let Ok(local) = stream.local_addr() else {
-        return;
-    };
-    let _ = stream.set_nodelay(true);
     let _alive = front.alive.clone();
+    let upgraded = Box::pin(upgrade(stream, peer, front)).await;
+    if let Some(socket) = upgraded {
+        socket.run().await;
+    }
+}
+
+/// Speaks HTTP on a socket until it is a WebSocket, if it becomes one.
+async fn upgrade(
+    stream: TcpStream,
+    peer: SocketAddr,
+    front: Arc<Front>,
+) -> Option<Box<Socket<TcpStream>>> {
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let local = stream.local_addr().ok()?;
+    let _ = stream.set_nodelay(true);
     let (number, ended) = front.enter();
-    let speaking_http = http::serve(
-        stream,
-        peer,
-        local,
-        Arc::clone(&front.handler),
-        &front.limits.http,
-    );
+    let handler = Arc::clone(&front.handler);
+    let speaking_http = http::serve(stream, peer, local, handler, &front.limits.http);
     let given_way = async {
         let _ = ended.recv().await;
         Ok(None)
     };
-    let outcome = Box::pin(speaking_http).or(given_way).await;
+    let outcome = speaking_http.or(given_way).await;
     front.leave(number);
-    let upgraded = match outcome {
-        Ok(Some(upgraded)) => upgraded,
-        Ok(None) => return,
-        Err(error) => return log::debug!("peer={peer} {error}"),
-    };
+    let upgraded = outcome
+        .inspect_err(|error| log::debug!("peer={peer} {error}"))
+        .ok()??;
     let (batches, batch_queue) = async_channel::bounded(1);
     let gate = Arc::new(Gate::default());
     let link = Link {
@@ -323,22 +329,14 @@ async fn serve(stream: TcpStream, peer: SocketAddr, front: Arc<Front>) {
         direct_loopback: peer.ip().is_loopback(),
         origin: upgraded.head.origin.map(Into::into),
     };
-    if front
-        .to_owner
-        .try_send(FromSocket::Open { peer, link })
-        .is_err()
-    {
-        return;
-    }
-    let socket = Socket::new(
+    let to_owner = front.to_owner.clone();
+    to_owner.try_send(FromSocket::Open { peer, link }).ok()?;
+    Some(Box::new(Socket::new(
         upgraded.stream,
         upgraded.leftover,
-        front.to_owner.clone(),
+        to_owner,
         batch_queue,
         gate,
         front.core,
-    )
-    .await;
-    drop(front);
-    socket.run().await;
+    )))
 }

@@ -41,14 +41,27 @@ const HEADERS: usize = 4 << 10;
 const ACTIVITY_EVERY: Duration = Duration::from_secs(5);
 const REPORTS_IN_SILENCE: u32 = 12;
 
-/// How the messages of a socket are bounded.
-fn websocket_config(limit: usize) -> WebSocketConfig {
-    WebSocketConfig::default()
+/// Speaks WebSocket on a socket that has been upgraded.
+fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
+    meter: Meter<S>,
+    leftover: Bytes,
+    limit: usize,
+) -> WebSocketStream<Meter<S>> {
+    let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(FRAGMENT)
         .max_write_buffer_size(4 * FRAGMENT)
         .max_message_size(Some(limit))
-        .max_frame_size(Some(limit))
+        .max_frame_size(Some(limit));
+    let (leftover, role) = (leftover.into(), Role::Server);
+    // It never waits: it is `async` for the handshake's sake, which is over. Awaiting it would cost
+    // every connection the room of its future.
+    future::block_on(WebSocketStream::from_partially_read(
+        meter,
+        leftover,
+        role,
+        Some(config),
+    ))
 }
 
 /// Everything that one socket's task holds.
@@ -99,7 +112,7 @@ enum Turn {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
-    pub(crate) async fn new(
+    pub(crate) fn new(
         stream: S,
         leftover: Bytes,
         to_owner: Sender<FromSocket>,
@@ -112,15 +125,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             frame: limits.frame,
             activity: ACTIVITY_EVERY.min(limits.silence / REPORTS_IN_SILENCE),
         };
-        let websocket = WebSocketStream::from_partially_read(
-            Meter::new(stream, &leftover, limits.allowance()),
-            leftover.into(),
-            Role::Server,
-            Some(websocket_config(limits.frame)),
-        )
-        .await;
+        let meter = Meter::new(stream, &leftover, limits.allowance());
         Self {
-            websocket,
+            websocket: websocket(meter, leftover, limits.frame),
             to_owner,
             batches: Box::pin(batches),
             gate,
@@ -139,11 +146,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     /// Moves bytes until the socket or the owner's end of it is gone.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(mut self: Box<Self>) {
         loop {
             match future::poll_fn(|cx| self.poll_turn(cx)).await {
                 Turn::More => future::yield_now().await,
-                Turn::Rest => self = self.rested().await,
+                Turn::Rest => *self = (*self).rested(),
                 Turn::Over => break,
             }
         }
@@ -153,15 +160,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     }
 
     /// The same socket with fresh buffers; right only where nothing waits in the old ones.
-    async fn rested(self) -> Self {
-        let websocket = WebSocketStream::from_raw_socket(
-            self.websocket.into_inner(),
-            Role::Server,
-            Some(websocket_config(self.limits.frame)),
-        )
-        .await;
+    fn rested(self) -> Self {
+        let meter = self.websocket.into_inner();
         Self {
-            websocket,
+            websocket: websocket(meter, Bytes::new(), self.limits.frame),
             pieces: VecDeque::new(),
             swollen: false,
             ..self

@@ -24,10 +24,7 @@ use openclaw_runtime_smol::http::{self, Handler, Response, UpgradeHead};
 use openclaw_runtime_smol::server::{Application, Endpoint, Handle, Server, ServerLimits, Stopper};
 use openclaw_runtime_smol::threads;
 
-use crate::wire::Client;
-
-/// How long a test waits for anything before it fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+use crate::wire::{Client, PATIENCE};
 
 /// Limits whose deadlines are too far away to matter.
 pub(crate) fn calm() -> Limits {

@@ -183,6 +183,7 @@ fn requests_sent_behind_connect_are_answered_after_hello() {
 #[test]
 fn nothing_is_read_while_a_connect_is_being_decided() {
     let gateway = Gateway::calm();
+    let mut other = gateway.client();
     gateway.ask(|desk, _, _| desk.undecided = true);
     let mut client = gateway.stranger();
     client.send(text(crate::wire::CONNECT));
@@ -191,6 +192,10 @@ fn nothing_is_read_while_a_connect_is_being_decided() {
     for id in 0..4 {
         let params = format!(r#""{}""#, "x".repeat(30_000));
         client.send(crate::wire::request(id, "measure", &params));
+    }
+    // There is time enough to read it.
+    for _ in 0..200 {
+        other.ask("health", "{}");
     }
     gateway.ask(|desk, hub, now| {
         let applicant = desk.applicants.pop().unwrap();

@@ -119,6 +119,27 @@ fn a_peer_that_reads_nothing_is_dropped_as_a_slow_consumer() {
 }
 
 #[test]
+fn the_socket_of_a_peer_that_never_reads_again_is_let_go() {
+    let gateway = Gateway::with(Limits {
+        close: Duration::from_millis(50),
+        ..calm()
+    });
+    let mut deaf = gateway.client();
+    deaf.send(request("q", "big", "20000000"));
+    gateway.until(|desk, _| desk.requests == 1);
+    gateway.ask(|_, hub, now| {
+        hub.close_all(&openclaw_protocol_core::frame::Close::new(4000, "go"), now);
+    });
+    gateway.until_empty();
+    // As long as somebody holds the other end, what is sent there arrives.
+    let late = Instant::now() + crate::wire::PATIENCE;
+    while std::io::Write::write_all(&mut deaf.stream, &frame(true, PING, b"")).is_ok() {
+        assert!(Instant::now() < late, "the socket is still held");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn a_slow_consumer_that_reads_again_sees_why_it_was_closed() {
     let gateway = Gateway::with(Limits {
         outbox: 4 << 20,

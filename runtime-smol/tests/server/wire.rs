@@ -2,8 +2,10 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
-use crate::desk::PATIENCE;
+/// How long a test waits for anything before it fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) const CONTINUE: u8 = 0;
 pub(crate) const TEXT: u8 = 1;
