@@ -4,6 +4,7 @@
 //! here bytes are moved and time passes.
 
 mod handle;
+mod intake;
 mod link;
 mod listener;
 mod owner;

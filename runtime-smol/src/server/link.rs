@@ -12,6 +12,8 @@ use openclaw_protocol_core::frame::outgoing::Transmit;
 use openclaw_protocol_core::hub::Peer;
 use openclaw_protocol_core::server::ConnId;
 
+use super::intake::{Intake, Portion};
+
 /// The most frames of one socket that wait for the owner; then the socket is not read.
 const MAX_FRAMES: usize = 32;
 /// The most bytes of one socket that wait for the owner; one whole frame always passes.
@@ -27,6 +29,8 @@ pub(crate) enum FromSocket {
     Fault { conn: ConnId, fault: PeerFault },
     /// Bytes came that are no message yet.
     Activity { conn: ConnId },
+    /// All sockets together hold more than they may.
+    Pressed,
     /// The last batch is written.
     Sent { conn: ConnId },
     /// The socket is gone.
@@ -57,26 +61,36 @@ impl Drop for Link {
 
 /// Stops a socket from being read while too much of it waits, or while its peer is being decided
 /// on; and ends its task, whatever that waits for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Gate {
     frames: AtomicUsize,
-    bytes: AtomicUsize,
+    pub(crate) portion: Portion,
     shut: AtomicBool,
     ended: AtomicBool,
     waker: AtomicWaker,
 }
 
 impl Gate {
+    pub(crate) const fn new(intake: Arc<Intake>) -> Self {
+        Self {
+            frames: AtomicUsize::new(0),
+            portion: Portion::new(intake),
+            shut: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        }
+    }
+
     /// The socket hands a frame over.
     pub(crate) fn take(&self, bytes: usize) {
         self.frames.fetch_add(1, Ordering::AcqRel);
-        self.bytes.fetch_add(bytes, Ordering::AcqRel);
+        self.portion.take(bytes);
     }
 
     /// The owner has dealt with a frame.
     pub(crate) fn give_back(&self, bytes: usize) {
         self.frames.fetch_sub(1, Ordering::AcqRel);
-        self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.portion.give_back(bytes);
         self.waker.wake();
     }
 
@@ -108,7 +122,7 @@ impl Gate {
     pub(crate) fn is_open(&self) -> bool {
         !self.shut.load(Ordering::Acquire)
             && self.frames.load(Ordering::Acquire) < MAX_FRAMES
-            && self.bytes.load(Ordering::Acquire) < MAX_BYTES
+            && self.portion.messages() < MAX_BYTES
     }
 }
 
@@ -116,9 +130,13 @@ impl Gate {
 mod tests {
     use super::*;
 
+    fn gate() -> Gate {
+        Gate::new(Arc::new(Intake::new(usize::MAX)))
+    }
+
     #[test]
     fn one_whole_frame_always_passes() {
-        let gate = Gate::default();
+        let gate = gate();
         assert!(gate.is_open());
         gate.take(25 << 20);
         assert!(!gate.is_open());
@@ -128,7 +146,7 @@ mod tests {
 
     #[test]
     fn dropping_the_link_ends_the_socket() {
-        let gate = Arc::new(Gate::default());
+        let gate = Arc::new(gate());
         let link = Link {
             batches: async_channel::bounded(1).0,
             gate: Arc::clone(&gate),
@@ -142,7 +160,7 @@ mod tests {
 
     #[test]
     fn many_small_frames_shut_it_too() {
-        let gate = Gate::default();
+        let gate = gate();
         for _ in 0..MAX_FRAMES {
             assert!(gate.is_open());
             gate.take(1);

@@ -16,6 +16,7 @@ use smol::{Executor, Task, Timer};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
 use super::handle::Handle;
+use super::intake::Intake;
 use super::link::{FromSocket, Gate, Link};
 use super::owner::{Application, Inlets, Owner};
 use super::socket::Socket;
@@ -73,6 +74,9 @@ pub struct ServerLimits {
     pub http: http::Limits,
     /// Sockets that speak HTTP, or nothing yet; one more ends the oldest of them. Default 1,024.
     pub http_sockets: usize,
+    /// Bytes that all sockets together have read and that are not dealt with yet, parts of
+    /// messages included; past it the socket that holds most is closed with 1008. Default 256 MiB.
+    pub input_in_all: usize,
     /// How long running work may take to end once a stop was asked for. Default 10 s.
     pub drain: Duration,
 }
@@ -82,6 +86,7 @@ impl Default for ServerLimits {
         Self {
             http: http::Limits::default(),
             http_sockets: 1024,
+            input_in_all: 256 << 20,
             drain: Duration::from_secs(10),
         }
     }
@@ -172,6 +177,7 @@ impl Server {
     ) -> A {
         let (inlets, to_owner, handle) = Inlets::new(self.signals);
         let (alive, all_gone) = async_channel::bounded(1);
+        let intake = Arc::new(Intake::new(limits.input_in_all));
         let front = Arc::new(Front {
             executor: Arc::clone(&executor),
             handler,
@@ -179,6 +185,7 @@ impl Server {
             limits: limits.clone(),
             to_owner,
             waiting: Mutex::default(),
+            intake: Arc::clone(&intake),
             alive,
         });
         let accepting: Vec<Task<()>> = self
@@ -186,7 +193,7 @@ impl Server {
             .into_iter()
             .map(|listener| executor.spawn(accept(listener, Arc::clone(&front))))
             .collect();
-        let owner = Owner::new(hub, application(handle), clock, limits.drain);
+        let owner = Owner::new(hub, application(handle), clock, intake, limits.drain);
         let application = executor.spawn(owner.run(inlets)).await;
         for task in accepting {
             task.cancel().await;
@@ -226,6 +233,7 @@ struct Front {
     waiting: Mutex<Waiting>,
     /// Every socket's task has a copy; when none is left, all of them are gone.
     alive: Sender<Never>,
+    intake: Arc<Intake>,
 }
 
 enum Never {}
@@ -318,7 +326,7 @@ async fn upgrade(
         .inspect_err(|error| log::debug!("peer={peer} {error}"))
         .ok()??;
     let (batches, batch_queue) = async_channel::bounded(1);
-    let gate = Arc::new(Gate::default());
+    let gate = Arc::new(Gate::new(Arc::clone(&front.intake)));
     let link = Link {
         batches,
         gate: Arc::clone(&gate),

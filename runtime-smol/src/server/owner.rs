@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use futures_lite::stream::Stream;
 use futures_lite::{FutureExt, future};
+use openclaw_protocol_core::fault::PeerFault;
 use openclaw_protocol_core::frame::outgoing::Transmit;
 use openclaw_protocol_core::hub::{Event, Hub};
 use openclaw_protocol_core::server::ConnId;
@@ -15,6 +17,7 @@ use openclaw_protocol_core::time::{Instant, Now};
 use smol::Timer;
 
 use super::handle::Handle;
+use super::intake::Intake;
 use super::link::{Batch, FromSocket, Link};
 use super::socket::FRAGMENT;
 use super::stop::Stop;
@@ -87,17 +90,25 @@ pub(crate) struct Owner<A: Application> {
     app: A,
     clock: Clock,
     links: HashMap<ConnId, Link>,
+    intake: Arc<Intake>,
     stop: Stop,
     drain: Duration,
 }
 
 impl<A: Application> Owner<A> {
-    pub(crate) fn new(hub: Hub, app: A, clock: Clock, drain: Duration) -> Self {
+    pub(crate) fn new(
+        hub: Hub,
+        app: A,
+        clock: Clock,
+        intake: Arc<Intake>,
+        drain: Duration,
+    ) -> Self {
         Self {
             hub,
             app,
             clock,
             links: HashMap::new(),
+            intake,
             stop: Stop::Not,
             drain,
         }
@@ -177,6 +188,7 @@ impl<A: Application> Owner<A> {
                 }
             }
             FromSocket::Fault { conn, fault } => self.hub.handle_fault(conn, fault, now),
+            FromSocket::Pressed => self.relieve(now),
             FromSocket::Activity { conn } => self.hub.handle_activity(conn, now),
             FromSocket::Sent { conn } => {
                 self.hub.sent(conn);
@@ -197,6 +209,25 @@ impl<A: Application> Owner<A> {
         let conn = self.hub.open(peer, &nonce, jitter, now);
         self.links.insert(conn, link);
         self.stop.greet(&mut self.hub, conn, now);
+    }
+
+    /// Closes the sockets that hold most of what is not dealt with yet, until all hold little
+    /// enough.
+    fn relieve(&mut self, now: Now) {
+        while self.intake.is_exceeded() {
+            let most = self
+                .links
+                .iter()
+                .filter(|(_, link)| !link.gate.portion.is_forfeited())
+                .max_by_key(|(_, link)| link.gate.portion.held());
+            let Some((conn, link)) = most else {
+                return;
+            };
+            let conn = *conn;
+            link.gate.portion.forfeit();
+            link.gate.open();
+            self.hub.handle_fault(conn, PeerFault::TooMuchInput, now);
+        }
     }
 
     /// Lets the application see what connections say, until they have nothing more to say.

@@ -84,6 +84,8 @@ pub(crate) struct Socket<S> {
     /// Whether our side of the socket was ended.
     ended: bool,
     reported: (Instant, u64),
+    /// What was read when the last message was complete.
+    complete: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -142,6 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             closing: false,
             ended: false,
             reported: (Instant::now(), 0),
+            complete: 0,
         }
     }
 
@@ -277,6 +280,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             }
             let polled = Pin::new(&mut self.websocket).poll_next(cx);
             self.report_activity(conn);
+            self.report_partial(polled.is_ready());
+            if self.gate.portion.is_forfeited() && self.reading == Reading::Messages {
+                self.reading = Reading::Waste;
+                return Poll::Ready(Turn::More);
+            }
             let Poll::Ready(received) = polled else {
                 return self.poll_rest(cx);
             };
@@ -356,6 +364,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         if read != before && at.elapsed() >= self.limits.activity {
             self.reported = (Instant::now(), read);
             self.tell(FromSocket::Activity { conn });
+        }
+    }
+
+    /// Counts what has come of a message that is not complete.
+    fn report_partial(&mut self, is_complete: bool) {
+        let read = self.websocket.get_ref().read();
+        if is_complete {
+            self.complete = read;
+        }
+        let partial = usize::try_from(read - self.complete).unwrap_or(usize::MAX);
+        if self.gate.portion.set_partial(partial) {
+            self.tell(FromSocket::Pressed);
         }
     }
 

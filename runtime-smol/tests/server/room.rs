@@ -8,7 +8,7 @@ use openclaw_runtime_smol::server::{Endpoint, Server, ServerLimits};
 use socket2::{Domain, Socket, Type};
 
 use crate::desk::{Gateway, calm};
-use crate::wire::Client;
+use crate::wire::{Client, TEXT, header};
 
 #[test]
 fn the_oldest_socket_without_hello_makes_room() {
@@ -53,6 +53,36 @@ fn the_oldest_http_socket_makes_room() {
         other.gone();
     }
     friend.ask("health", "{}");
+}
+
+#[test]
+fn the_socket_that_holds_most_of_an_unfinished_message_makes_room() {
+    let gateway = Gateway::with_both(
+        calm(),
+        ServerLimits {
+            input_in_all: 1 << 20,
+            ..ServerLimits::default()
+        },
+    );
+    let (mut greedy, mut modest) = (gateway.client(), gateway.client());
+    let part = vec![0; 400 << 10];
+    modest.send(header(true, TEXT, 600 << 10));
+    modest.send(&part);
+    greedy.send(header(true, TEXT, 2 << 20));
+    greedy.send(&part);
+    greedy.send(&part);
+    assert_eq!(
+        greedy.closed(),
+        (1008, "too much sent that is not dealt with yet".to_owned())
+    );
+    gateway.client().ask("health", "{}");
+    let mut rest = vec![b' '; (600 << 10) - part.len()];
+    rest[0] = b'x';
+    modest.send(&rest);
+    assert!(
+        modest.text().contains("must be JSON"),
+        "the other one's message still arrives"
+    );
 }
 
 fn any_port(address: impl Into<std::net::IpAddr>) -> Endpoint {
