@@ -8,10 +8,10 @@
 //! Keys that this gateway does not know are kept in mind and never an error: the same file may serve a newer release.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::files::{self, ReadFault};
 use crate::secret::Secret;
 
 mod read;
@@ -163,22 +163,16 @@ impl Config {
             path: path.to_owned(),
             kind,
         };
-        let metadata = match fs::metadata(path) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(fault(ConfigFault::Unreadable(error))),
+        let read = files::read(path, CONFIG_LIMIT).map_err(|read| {
+            fault(match read {
+                ReadFault::Unreadable(error) => ConfigFault::Unreadable(error),
+                ReadFault::NotAFile => ConfigFault::NotAFile,
+                ReadFault::TooLarge => ConfigFault::TooLarge,
+            })
+        })?;
+        let Some((bytes, _)) = read else {
+            return Ok(None);
         };
-        // Opening a pipe would wait for somebody to write into it.
-        if !metadata.is_file() {
-            return Err(fault(ConfigFault::NotAFile));
-        }
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(CONFIG_LIMIT + 1).read_to_end(&mut bytes))
-            .map_err(|error| fault(ConfigFault::Unreadable(error)))?;
-        if bytes.len() as u64 > CONFIG_LIMIT {
-            return Err(fault(ConfigFault::TooLarge));
-        }
         let text = std::str::from_utf8(&bytes).map_err(|error| {
             let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
             fault(ConfigFault::NotText {
@@ -186,12 +180,6 @@ impl Config {
             })
         })?;
         Self::parse(text, path).map(Some)
-    }
-
-    /// Reads the configuration file without blocking the executor; `None` if there is none.
-    pub async fn load(path: &Path) -> Result<Option<Self>, ConfigError> {
-        let path = path.to_owned();
-        blocking::unblock(move || Self::read(&path)).await
     }
 
     /// Returns the keys that this gateway does not know, as dotted paths in the order of the file.

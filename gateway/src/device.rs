@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 /// A device's claim together with what the gateway knows to check it against.
 #[derive(Clone, Copy, Debug)]
-pub struct DeviceProof<'a, S> {
+pub struct DeviceClaim<'a, S> {
     /// What the device signed, as its connect request has it.
     pub payload: DevicePayload<'a, S>,
     /// `device.publicKey`: a raw ed25519 key in unpadded base64url.
@@ -28,7 +28,7 @@ pub struct DeviceProof<'a, S> {
 /// In this order: the id is the lower-case hexadecimal SHA-256 digest of the key; the time lies within
 /// [`SIGNATURE_SKEW`] of the gateway's; the nonce is the challenge's; the signature is right for the text of version 3 or,
 /// failing that, version 2. Keys of small order and signatures that are not in canonical form are wrong.
-pub fn verify<S: AsRef<str>>(proof: &DeviceProof<'_, S>) -> Result<(), DeviceFault> {
+pub fn verify<S: AsRef<str>>(proof: &DeviceClaim<'_, S>) -> Result<(), DeviceFault> {
     let payload = &proof.payload;
     let key: [u8; 32] = decode(proof.public_key).ok_or(DeviceFault::IdMismatch)?;
     if payload.device_id != device_id(&key) {

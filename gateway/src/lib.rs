@@ -10,6 +10,7 @@ pub mod config;
 pub mod device;
 mod digest;
 pub mod environment;
+mod files;
 pub mod methods;
 pub mod params;
 pub mod paths;

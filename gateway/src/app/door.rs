@@ -169,7 +169,7 @@ fn verify(params: &ConnectParams, challenge: &str, now_ms: u64) -> Result<(), De
     let Some(proof) = &params.device else {
         return Err(DeviceFault::IdMismatch);
     };
-    device::verify(&device::DeviceProof {
+    device::verify(&device::DeviceClaim {
         payload: DevicePayload {
             device_id: &proof.id,
             client_id: &params.client.id,

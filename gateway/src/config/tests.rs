@@ -1,4 +1,5 @@
 use super::*;
+use std::fs;
 
 const PATH: &str = "/home/ada/.openclaw/openclaw.json";
 
@@ -322,15 +323,4 @@ fn a_file_may_be_as_large_as_the_limit_and_no_larger() {
         error.to_string().ends_with(": larger than 1048576 bytes"),
         "{error}"
     );
-}
-
-#[test]
-fn loading_finds_what_reading_finds() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let path = dir.path().join("openclaw.json");
-    fs::write(&path, "{gateway: {port: 7}}").expect("written");
-    let config = smol::block_on(Config::load(&path))
-        .expect("no fault")
-        .expect("a file");
-    assert_eq!(config.gateway.port, Some(7));
 }

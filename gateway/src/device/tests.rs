@@ -17,8 +17,8 @@ struct Recorded {
 }
 
 impl Recorded {
-    fn proof(&self) -> DeviceProof<'_, &'static str> {
-        DeviceProof {
+    fn proof(&self) -> DeviceClaim<'_, &'static str> {
+        DeviceClaim {
             payload: DevicePayload {
                 device_id: self.id,
                 client_id: "cli",
@@ -169,7 +169,7 @@ fn devices_that_the_reference_gateway_believed_are_believed() {
 
 #[test]
 fn a_recorded_node_with_a_device_family_is_believed() {
-    let proof = DeviceProof {
+    let proof = DeviceClaim {
         payload: DevicePayload {
             device_id: "02efb4b569a676c795b279165c27ea927a32f8e97d35c2e2d086f6090dcf6d4c",
             client_id: "node-host",
@@ -247,7 +247,7 @@ fn the_clock_may_differ_by_two_minutes_and_no_more() {
         (0, Err(DeviceFault::Expired)),
         (u64::MAX, Err(DeviceFault::Expired)),
     ] {
-        let proof = DeviceProof {
+        let proof = DeviceClaim {
             now_ms,
             ..V3.proof()
         };
@@ -257,7 +257,7 @@ fn the_clock_may_differ_by_two_minutes_and_no_more() {
 
 #[test]
 fn the_first_fault_in_order_is_reported() {
-    let mut proof = DeviceProof {
+    let mut proof = DeviceClaim {
         now_ms: 0,
         challenge: "other",
         signature: "",
@@ -318,7 +318,7 @@ fn what_a_device_signs_afresh_is_believed() {
     let signer = SigningKey::from_bytes(&[7; 32]);
     let key = signer.verifying_key().to_bytes();
     let (id, key) = (device_id(&key), URL_SAFE_NO_PAD.encode(key));
-    let mut proof = DeviceProof {
+    let mut proof = DeviceClaim {
         public_key: &key,
         ..V3.proof()
     };
@@ -326,7 +326,7 @@ fn what_a_device_signs_afresh_is_believed() {
     proof.payload.device_family = Some("  Desk|Top ");
     for text in [proof.payload.v2(), proof.payload.v3()] {
         let signature = URL_SAFE_NO_PAD.encode(signer.sign(text.as_bytes()).to_bytes());
-        let proof = DeviceProof {
+        let proof = DeviceClaim {
             signature: &signature,
             ..proof
         };

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::Secret;
+use crate::files::{self, ReadFault};
 
 /// How large a token file may be, in bytes.
 pub const TOKEN_FILE_LIMIT: u64 = 4096;
@@ -29,21 +30,16 @@ pub fn read(path: &Path) -> Result<Option<TokenFile>, TokenFileFault> {
         path: path.to_owned(),
         kind,
     };
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(fault(FaultKind::Unreadable(error))),
+    let read = files::read(path, TOKEN_FILE_LIMIT).map_err(|read| {
+        fault(match read {
+            ReadFault::Unreadable(error) => FaultKind::Unreadable(error),
+            ReadFault::NotAFile => FaultKind::NotAFile,
+            ReadFault::TooLarge => FaultKind::TooLarge,
+        })
+    })?;
+    let Some((bytes, metadata)) = read else {
+        return Ok(None);
     };
-    if !metadata.is_file() {
-        return Err(fault(FaultKind::NotAFile));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(TOKEN_FILE_LIMIT + 1).read_to_end(&mut bytes))
-        .map_err(|error| fault(FaultKind::Unreadable(error)))?;
-    if bytes.len() as u64 > TOKEN_FILE_LIMIT {
-        return Err(fault(FaultKind::TooLarge));
-    }
     let text = std::str::from_utf8(&bytes).map_err(|_| fault(FaultKind::NotText))?;
     let secret = Secret::new(text).ok_or_else(|| fault(FaultKind::Empty))?;
     Ok(Some(TokenFile {

@@ -287,9 +287,11 @@ impl<A: Application> Owner<A> {
     }
 
     fn is_flushed(&self) -> bool {
-        self.links
-            .iter()
-            .all(|(conn, link)| !link.writing && !self.hub.has_output(*conn))
+        !matches!(self.stop, Stop::Flushing { .. })
+            || self
+                .links
+                .iter()
+                .all(|(conn, link)| !link.writing && !self.hub.has_output(*conn))
     }
 
     /// Fires when something is due even if nothing comes in.
