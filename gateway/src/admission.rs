@@ -99,7 +99,7 @@ impl Admission {
         let Some(device) = &params.device else {
             return Err(ErrorShape::invalid_request("device identity required"));
         };
-        if !peer.direct_loopback || peer.origin.is_some() {
+        if !peer.direct_loopback {
             return Err(ErrorShape::new(
                 code::NOT_PAIRED,
                 "pairing required: device is not approved yet",

@@ -48,12 +48,12 @@ pub fn read<T: DeserializeOwned>(
 /// Parses parameters; absent ones are an empty object.
 ///
 /// # Errors
-/// `invalid <method> params: must be object`.
+/// `invalid <method> params: …` for JSON that no program can hold.
 pub fn value(method: &str, params: Option<&Json>) -> Result<Value, ErrorShape> {
     match params {
         Some(params) => params
             .read()
-            .map_err(|_| invalid(method, &shape::Finding::not_an_object())),
+            .map_err(|_| invalid(method, &shape::Finding::unreadable(""))),
         None => Ok(Value::Object(serde_json::Map::new())),
     }
 }

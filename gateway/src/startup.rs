@@ -7,7 +7,7 @@ use crate::environment::Environment;
 use crate::paths::{Paths, Profile};
 use crate::port::{self, Port};
 use crate::secret::Secret;
-use crate::secret::file::{self, TokenFile, TokenFileFault};
+use crate::secret::file::{self, FaultKind, TokenFile, TokenFileFault};
 use crate::secret::resolve::{self, Resolved, SecretFlags, SecretKind, SecretSource, ServerSecret};
 
 mod error;
@@ -214,19 +214,34 @@ pub fn prepare(flags: &Flags, env: &Environment) -> Result<Prepared, StartError>
         file::read(&paths.token_path)
     })?;
     if let Auth::Generate = plan.auth {
-        let secret = Secret::generate().map_err(StartError::NoRandomness)?;
-        file::write(&paths.token_path, &secret).map_err(StartError::TokenFile)?;
-        plan.auth = Auth::Secret(Resolved {
-            secret,
-            kind: SecretKind::Token,
-            source: SecretSource::Generated(paths.token_path.clone()),
-        });
+        plan.auth = Auth::Secret(generate(&paths)?);
     }
     Ok(Prepared {
         paths,
         config,
         plan,
     })
+}
+
+/// Makes a secret and writes the token file, or takes the one that another gateway has just written.
+fn generate(paths: &Paths) -> Result<Resolved, StartError> {
+    let path = &paths.token_path;
+    let resolved = |secret, source| Resolved {
+        secret,
+        kind: SecretKind::Token,
+        source,
+    };
+    let secret = Secret::generate().map_err(StartError::NoRandomness)?;
+    if file::create(path, &secret).map_err(StartError::TokenFile)? {
+        return Ok(resolved(secret, SecretSource::Generated(path.clone())));
+    }
+    match file::read(path).map_err(StartError::TokenFile)? {
+        Some(file) => Ok(resolved(file.secret, SecretSource::File(file.path))),
+        None => Err(StartError::TokenFile(TokenFileFault {
+            path: path.clone(),
+            kind: FaultKind::Unreadable(std::io::ErrorKind::NotFound.into()),
+        })),
+    }
 }
 
 fn profile(flags: &Flags) -> Result<Profile, StartError> {

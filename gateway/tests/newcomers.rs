@@ -313,13 +313,11 @@ fn a_proof_is_worth_nothing_without_the_secret() {
 
 #[test]
 fn a_device_from_elsewhere_must_be_paired() {
-    let own = format!("http://localhost:{}", support::PORT);
-    let page = from(IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&own));
     let behind_a_proxy = Peer {
         direct_loopback: false,
         ..local()
     };
-    for peer in [remote(1), page, behind_a_proxy] {
+    for peer in [remote(1), behind_a_proxy] {
         let mut world = World::new();
         let device = Device::new(1);
         let caller = Caller {
@@ -340,4 +338,21 @@ fn a_device_from_elsewhere_must_be_paired() {
         assert_eq!(details["requestedRole"], "operator");
         assert_eq!(details["requestedScopes"], json!([READ]));
     }
+}
+
+#[test]
+fn a_device_on_a_page_of_the_gateways_own_is_let_in() {
+    let own = format!("http://localhost:{}", support::PORT);
+    let page = from(IpAddr::V4(Ipv4Addr::LOCALHOST), Some(&own));
+    let mut world = World::new();
+    let caller = Caller {
+        id: "openclaw-control-ui",
+        mode: "ui",
+        scopes: &[READ],
+        device: Some(Device::new(1)),
+        ..Caller::default()
+    };
+    let (_, hello) = world.knock_from(page, &caller);
+    assert_eq!(hello["ok"], true, "{hello}");
+    assert_eq!(hello["payload"]["auth"]["scopes"], json!([READ]));
 }

@@ -234,6 +234,7 @@ enum Expectation {
     Constant,
     Minimum(i64),
     MaxDepth(usize),
+    Readable,
 }
 
 impl Finding {
@@ -290,6 +291,17 @@ impl Finding {
         Self::below("", name, Expectation::Constant)
     }
 
+    /// A member of the whole value is JSON that no program can hold: half a surrogate pair, or a
+    /// number out of range. An empty name stands for the whole value.
+    #[must_use]
+    pub fn unreadable(name: &str) -> Self {
+        if name.is_empty() {
+            Self::at("", Expectation::Readable)
+        } else {
+            Self::below("", name, Expectation::Readable)
+        }
+    }
+
     /// A string of the whole value is empty.
     pub(crate) fn empty(name: &str) -> Self {
         Self::below("", name, Expectation::MinLength(1))
@@ -328,6 +340,9 @@ impl fmt::Display for Finding {
             Expectation::OneOf => f.write_str("must be equal to one of the allowed values"),
             Expectation::Constant => f.write_str("must be equal to constant"),
             Expectation::Minimum(limit) => write!(f, "must be >= {limit}"),
+            Expectation::Readable => {
+                f.write_str("must hold no half of a surrogate pair and no number out of range")
+            }
             Expectation::MaxDepth(limit) => {
                 write!(f, "must not be nested deeper than {limit} levels")
             }

@@ -42,6 +42,12 @@ impl Clock {
         }
     }
 
+    /// Converts a moment of the machine's for the core; one before the origin is the origin.
+    #[must_use]
+    pub fn moment(&self, at: Instant) -> time::Instant {
+        time::Instant::after_origin(at.saturating_duration_since(self.origin))
+    }
+
     /// Converts a moment of the core for timers; `None` when it lies beyond what the machine can
     /// express, which means never.
     #[must_use]

@@ -49,12 +49,12 @@ pub fn read(path: &Path) -> Result<Option<TokenFile>, TokenFileFault> {
     }))
 }
 
-/// Writes the token file, readable by its owner only, whole or not at all.
+/// Writes the token file, readable by its owner only, whole or not at all; says whether this did it.
 ///
-/// It blocks until the file is on the disk. A state directory that is not there is created for its owner only; a file that
-/// is there is replaced.
-pub fn write(path: &Path, secret: &Secret) -> Result<(), TokenFileFault> {
-    write_atomically(path, secret).map_err(|error| TokenFileFault {
+/// It blocks until the file is on the disk. A state directory that is not there is created for its owner only. A file that
+/// is there stays: of two gateways that start at once, both use the token of the one that was first.
+pub fn create(path: &Path, secret: &Secret) -> Result<bool, TokenFileFault> {
+    create_whole(path, secret).map_err(|error| TokenFileFault {
         path: path.to_owned(),
         kind: FaultKind::Unwritable(error),
     })
@@ -124,7 +124,7 @@ impl fmt::Display for TokenFileFault {
 
 impl std::error::Error for TokenFileFault {}
 
-fn write_atomically(path: &Path, secret: &Secret) -> io::Result<()> {
+fn create_whole(path: &Path, secret: &Secret) -> io::Result<bool> {
     let dir = path
         .parent()
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
@@ -136,13 +136,14 @@ fn write_atomically(path: &Path, secret: &Secret) -> io::Result<()> {
         ".gateway-token-{:016x}",
         u64::from_ne_bytes(suffix)
     ));
-    let written = write_private(&temporary, secret).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The first error is the one worth reporting.
-        let _ = fs::remove_file(&temporary);
+    // A link, unlike a rename, never replaces what another gateway has just written.
+    let linked = write_private(&temporary, secret).and_then(|()| fs::hard_link(&temporary, path));
+    let _ = fs::remove_file(&temporary);
+    match linked {
+        Ok(()) => sync_dir(dir).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_file() => Ok(false),
+        Err(error) => Err(error),
     }
-    written?;
-    sync_dir(dir)
 }
 
 fn write_private(path: &Path, secret: &Secret) -> io::Result<()> {
@@ -208,8 +209,8 @@ mod tests {
         let dir = dir();
         let path = dir.path().join("state/deeper/gateway-token");
         assert!(read(&path).expect("no fault").is_none());
-        write(&path, &Secret::new("first").expect("not blank")).expect("written");
-        write(&path, &Secret::new("second").expect("not blank")).expect("replaced");
+        assert!(create(&path, &Secret::new("first").expect("not blank")).expect("written"));
+        assert!(!create(&path, &Secret::new("second").expect("not blank")).expect("not replaced"));
         let found = read(&path).expect("no fault").expect("a file");
         assert_eq!(found.secret.expose(), "second");
         assert!(!found.exposed);
@@ -226,7 +227,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = dir();
         let path = dir.path().join("state/gateway-token");
-        write(&path, &Secret::new("abc").expect("not blank")).expect("written");
+        create(&path, &Secret::new("abc").expect("not blank")).expect("written");
         let mode = |path: &Path| fs::metadata(path).expect("metadata").permissions().mode() & 0o777;
         assert_eq!(mode(&path), 0o600);
         assert_eq!(mode(&dir.path().join("state")), 0o700);
@@ -268,7 +269,7 @@ mod tests {
         let path = dir.path().join("gateway-token");
         fs::create_dir(&path).expect("a directory in the way");
         let fault =
-            write(&path, &Secret::new("hunter2").expect("not blank")).expect_err("in the way");
+            create(&path, &Secret::new("hunter2").expect("not blank")).expect_err("in the way");
         assert!(matches!(fault.kind, FaultKind::Unwritable(_)));
         assert!(!format!("{fault} {fault:?}").contains("hunter2"));
         assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 1);

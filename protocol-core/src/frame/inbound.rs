@@ -123,7 +123,13 @@ fn request(message: &Bytes, envelope: &Envelope<'_>) -> Result<Request, Finding>
 }
 
 fn string<'a>(name: &str, raw: &'a RawValue) -> Result<Cow<'a, str>, Finding> {
-    envelope::text(raw).ok_or_else(|| Finding::wrong_type(name, "string"))
+    envelope::text(raw).ok_or_else(|| {
+        if raw.get().starts_with('"') {
+            Finding::unreadable(name)
+        } else {
+            Finding::wrong_type(name, "string")
+        }
+    })
 }
 
 fn identifier(name: &str, raw: &RawValue) -> Result<Box<str>, Finding> {
@@ -154,7 +160,7 @@ mod tests {
 
     fn invalid(text: &str) -> (String, String) {
         let Inbound::Invalid(frame) = decode(text) else {
-            panic!("{text} was not read as an invalid frame");
+            panic!("{text:.200} was not read as an invalid frame");
         };
         (frame.id.to_string(), frame.finding.to_string())
     }

@@ -217,7 +217,7 @@ impl ConnectParams {
     /// The first thing that is wrong with them.
     pub fn read(params: Option<&Json>) -> Result<Self, Finding> {
         let value: Value = match params {
-            Some(params) => params.read().map_err(|_| Finding::not_an_object())?,
+            Some(params) => params.read().map_err(|_| Finding::unreadable(""))?,
             None => Value::Null,
         };
         PARAMS.check(&value)?;

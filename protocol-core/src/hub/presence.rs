@@ -24,7 +24,7 @@ const PASSING_ROWS: usize = 50;
 /// The most bytes of one text of a row that a connection wrote itself.
 const MAX_TEXT: usize = 128;
 /// The most scopes that a row names.
-const MAX_SCOPES: usize = 32;
+const MAX_SCOPES: usize = 16;
 /// What presence pushes may take of all connections together, in bytes per second.
 const BYTES_PER_SECOND: usize = 64 << 20;
 
@@ -390,10 +390,13 @@ impl Presence {
     }
 }
 
-/// The row of a connection, from what it says of itself: each text is cut, so that five hundred
-/// rows fit into a hello many times over.
+/// The row of a connection, from what it says of itself: each text is cut and freed of control
+/// characters, whose escapes are long, so that five hundred rows fit into a hello many times over.
 fn joined_row(client: &Client, peer: &Peer, grant: &Grant, now: Now) -> Row {
-    let short = |text: &str| cut(text, MAX_TEXT).to_owned();
+    let short = |text: &str| -> String {
+        let shown = text.chars().filter(|c| !c.is_control());
+        cut(&shown.collect::<String>(), MAX_TEXT).to_owned()
+    };
     let maybe = |text: &Option<String>| text.as_deref().map(short);
     let host = short(client.display_name.as_ref().unwrap_or(&client.id));
     let ip = (!peer.address.is_loopback()).then(|| peer.address.to_string());

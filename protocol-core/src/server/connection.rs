@@ -214,9 +214,10 @@ impl Connection {
         self.fault(PeerFault::TooMuchHeld, Some(request.id), now);
     }
 
-    /// Bytes arrived that are no message yet: a pong, a part of a frame.
+    /// Bytes arrived that are no message yet: a pong, a part of a frame. `now` is when they came,
+    /// which may lie a little in the past.
     pub fn handle_activity(&mut self, now: Now) {
-        self.heard = now.at;
+        self.heard = self.heard.max(now.at);
     }
 
     /// The socket is gone; nothing more is sent.

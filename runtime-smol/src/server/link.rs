@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Context;
+use std::time::Instant;
 
 use async_channel::Sender;
 use atomic_waker::AtomicWaker;
@@ -27,8 +28,8 @@ pub(crate) enum FromSocket {
     Frame { conn: ConnId, inbound: Inbound },
     /// The peer broke a rule of the transport.
     Fault { conn: ConnId, fault: PeerFault },
-    /// Bytes came that are no message yet.
-    Activity { conn: ConnId },
+    /// Bytes came, and when, that are no message yet.
+    Activity { conn: ConnId, at: Instant },
     /// All sockets together hold more than they may.
     Pressed,
     /// The last batch is written.

@@ -189,7 +189,10 @@ impl<A: Application> Owner<A> {
             }
             FromSocket::Fault { conn, fault } => self.hub.handle_fault(conn, fault, now),
             FromSocket::Pressed => self.relieve(now),
-            FromSocket::Activity { conn } => self.hub.handle_activity(conn, now),
+            FromSocket::Activity { conn, at } => {
+                let at = self.clock.moment(at);
+                self.hub.handle_activity(conn, Now { at, ..now });
+            }
             FromSocket::Sent { conn } => {
                 self.hub.sent(conn);
                 if let Some(link) = self.links.get_mut(&conn) {

@@ -83,9 +83,17 @@ pub(crate) struct Socket<S> {
     closing: bool,
     /// Whether our side of the socket was ended.
     ended: bool,
-    reported: (Instant, u64),
+    heard: HeardFrom,
     /// What was read when the last message was complete.
     complete: u64,
+}
+
+/// The bytes that were heard from the peer, and those that the owner was told of.
+struct HeardFrom {
+    seen: u64,
+    at: Instant,
+    told: u64,
+    told_at: Instant,
 }
 
 #[derive(Clone, Copy)]
@@ -143,7 +151,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             swollen: false,
             closing: false,
             ended: false,
-            reported: (Instant::now(), 0),
+            heard: HeardFrom {
+                seen: 0,
+                at: Instant::now(),
+                told: 0,
+                told_at: Instant::now(),
+            },
             complete: 0,
         }
     }
@@ -357,13 +370,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         Poll::Ready(Turn::More)
     }
 
-    /// Says that the peer is alive, where no message says so.
+    /// Says that the peer is alive, where no message says so. What is reported late keeps the time
+    /// at which it came.
     fn report_activity(&mut self, conn: ConnId) {
         let read = self.websocket.get_ref().read();
-        let (at, before) = self.reported;
-        if read != before && at.elapsed() >= self.limits.activity {
-            self.reported = (Instant::now(), read);
-            self.tell(FromSocket::Activity { conn });
+        let heard = &mut self.heard;
+        if read != heard.seen {
+            heard.seen = read;
+            heard.at = Instant::now();
+        }
+        if heard.seen != heard.told && heard.told_at.elapsed() >= self.limits.activity {
+            heard.told = heard.seen;
+            heard.told_at = Instant::now();
+            let at = heard.at;
+            self.tell(FromSocket::Activity { conn, at });
         }
     }
 
