@@ -54,6 +54,59 @@ where
     (url, task)
 }
 
+/// A gateway that takes one connection after the other, and can be gone in between.
+pub(crate) struct Lab {
+    listener: Option<TcpListener>,
+    port: u16,
+}
+
+impl Lab {
+    pub(crate) async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        Self {
+            listener: Some(listener),
+            port,
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("ws://127.0.0.1:{}", self.port)
+    }
+
+    /// Takes the next connection.
+    pub(crate) async fn accept(&self) -> Peer {
+        let (stream, _) = self.listener.as_ref().unwrap().accept().await.unwrap();
+        let socket = accept_async_with_config(stream, None).await.unwrap();
+        Peer { socket }
+    }
+
+    /// Takes the next connection and lets it in.
+    pub(crate) async fn welcome(&self) -> Peer {
+        let mut peer = self.accept().await;
+        peer.welcome().await;
+        peer
+    }
+
+    /// Takes the next connection and turns it away, and says what it presented.
+    pub(crate) async fn refuse(&self, error: &str) -> Asked {
+        let mut peer = self.accept().await;
+        let connect = peer.challenge().await;
+        peer.fail(&connect, &format!(r#""error":{error}"#)).await;
+        connect
+    }
+
+    /// Stops listening.
+    pub(crate) fn go(&mut self) {
+        self.listener = None;
+    }
+
+    /// Listens again, at the same place.
+    pub(crate) async fn come_back(&mut self) {
+        self.listener = Some(TcpListener::bind(("127.0.0.1", self.port)).await.unwrap());
+    }
+}
+
 /// The gateway's end of one connection.
 pub(crate) struct Peer {
     pub(crate) socket: WebSocketStream<TcpStream>,
@@ -82,6 +135,12 @@ impl Peer {
         )
         .await;
         connect
+    }
+
+    /// Challenges, takes `connect` and says this hello.
+    pub(crate) async fn welcome_saying(&mut self, hello: &str) {
+        let connect = self.challenge().await;
+        self.answer(&connect, hello).await;
     }
 
     /// Challenges and takes `connect`.
