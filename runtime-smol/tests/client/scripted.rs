@@ -2,6 +2,7 @@
 //! between a test and the wire.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_net::{TcpListener, TcpStream};
@@ -12,6 +13,7 @@ use futures_lite::{FutureExt, StreamExt};
 use openclaw_protocol_core::frame::inbound::Inbound;
 use openclaw_protocol_core::json::Json;
 use smol::Task;
+use socket2::{Domain, Socket, Type};
 
 /// Runs a test's future; a test that hangs fails instead.
 pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
@@ -58,6 +60,8 @@ where
 pub(crate) struct Lab {
     listener: Option<TcpListener>,
     port: u16,
+    /// Keeps the port while nobody listens.
+    place: Option<Socket>,
 }
 
 impl Lab {
@@ -67,6 +71,7 @@ impl Lab {
         Self {
             listener: Some(listener),
             port,
+            place: None,
         }
     }
 
@@ -99,6 +104,11 @@ impl Lab {
     /// Stops listening.
     pub(crate) fn go(&mut self) {
         self.listener = None;
+        let place = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        place.set_reuse_address(true).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], self.port));
+        place.bind(&address.into()).unwrap();
+        self.place = Some(place);
     }
 
     /// Listens again, at the same place.

@@ -205,10 +205,12 @@ impl Attached {
     }
 
     fn lost(&mut self, error: RequestError) -> Step {
-        let failure = match error {
-            RequestError::NotSent => Failure::NotSent,
-            RequestError::TimedOut => Failure::TimedOut,
-            _ => Failure::Unknown,
+        let failure = if error == RequestError::NotSent {
+            Failure::NotSent
+        } else if error == RequestError::TimedOut {
+            Failure::TimedOut
+        } else {
+            Failure::Unknown
         };
         let step = self.attachment.lost(failure, self.clock.now());
         // What was sent once stays in doubt, whatever became of its repeats.

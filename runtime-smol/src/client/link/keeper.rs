@@ -129,7 +129,9 @@ impl Keeper {
                 loop {
                     match commands.recv().await.unwrap_or(Command::Close) {
                         Command::Resume(None) => {}
-                        command => break Err(command),
+                        command @ (Command::Resume(Some(_)) | Command::Close) => {
+                            break Err(command);
+                        }
                     }
                 }
             };
