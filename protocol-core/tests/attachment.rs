@@ -146,22 +146,48 @@ fn a_repeat_that_cannot_be_taken_now_is_not_the_runs_end() {
     assert_eq!(run.finished(&failed), Step::Finish, "a run that failed");
 }
 
+const WAIT: Step = Step::Wait {
+    after: Duration::ZERO,
+};
+
 #[test]
 fn a_gateway_that_sends_a_repeat_no_final_is_asked_for_the_end() {
     let mut run = keyed();
     run.greeted(&boot("a"), now(0));
-    assert_eq!(run.finished(&status("in_flight")), Step::Wait);
-    assert_eq!(run.waited(Some(&status("timeout"))), Step::Wait);
-    let again = Step::Send { after: seconds(1) };
-    assert_eq!(run.waited(Some(&status("ok"))), again);
+    assert_eq!(run.finished(&status("in_flight")), WAIT);
+    let later = Step::Wait { after: seconds(1) };
+    assert_eq!(run.waited(Some(&status("timeout"))), later);
+    let again = |after| Step::Send {
+        after: seconds(after),
+    };
+    assert_eq!(run.waited(Some(&status("ok"))), again(1));
     assert_eq!(run.finished(&status("ok")), Step::Finish);
-    assert_eq!(run.waited(None), again, "never at once");
+    for after in [2, 4, 8, 16, 30, 30] {
+        assert_eq!(run.waited(None), again(after), "ever more seldom");
+    }
+    run.lost(Failure::Unknown, now(9));
+    run.greeted(&boot("a"), now(10));
+    assert_eq!(run.waited(None), again(1));
+}
 
+#[test]
+fn an_old_gateway_acknowledges_a_repeat_and_sends_it_no_final() {
     let old = hello(json!({"protocol": 3}));
     let mut run = keyed();
     run.greeted(&old, now(0));
     assert_eq!(run.accepted(), Step::Listen, "the first gets its final");
     run.lost(Failure::Unknown, now(1));
     run.greeted(&old, now(2));
-    assert_eq!(run.accepted(), Step::Wait);
+    assert_eq!(run.accepted(), WAIT);
+}
+
+#[test]
+fn a_repeat_that_is_lost_too_does_not_extend_the_time() {
+    let mut run = keyed();
+    run.greeted(&boot("a"), now(0));
+    run.lost(Failure::Unknown, now(10));
+    run.greeted(&boot("a"), now(300));
+    run.lost(Failure::Unknown, now(301));
+    assert_eq!(run.joins_until(), Some(now(310).at));
+    assert_eq!(run.greeted(&boot("a"), now(311)), Step::GiveUp);
 }

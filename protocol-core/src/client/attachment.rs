@@ -13,10 +13,11 @@ use crate::time::{Instant, Now};
 /// How long after a loss a key may be repeated: gateways keep keys for 10 min, and a key that was
 /// forgotten would do the work again.
 const WINDOW: Duration = Duration::from_secs(300);
-/// What lies between two repeats at least, so that a gateway that answers both *in flight* and
-/// *ended* is not hammered.
+/// What lies at least between two questions after the end, and between two repeats on one
+/// connection; for those it doubles. A gateway that answers *in flight* to the one and *ended* to
+/// the other is not hammered.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The longest that a gateway may put a repeat off.
+/// Where the doubling ends, and the longest that a gateway may put a repeat off.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// A run as seen from one client, over as many connections as it takes.
@@ -37,6 +38,8 @@ pub struct Attachment {
     in_doubt: Option<Instant>,
     /// Whether the request that was sent last repeats one.
     repeats: bool,
+    /// How often it was repeated on this connection.
+    rounds: u32,
 }
 
 /// What to do about a run.
@@ -49,8 +52,11 @@ pub enum Step {
     },
     /// Wait for the final answer: it will come to the request that was sent last.
     Listen,
-    /// Ask `agent.wait` when the run ends.
-    Wait,
+    /// Ask `agent.wait` when the run ends, after a pause.
+    Wait {
+        /// How long to wait before.
+        after: Duration,
+    },
     /// That was the final answer.
     Finish,
     /// What became of the run is unknown, and a repeat is not safe.
@@ -74,6 +80,7 @@ impl Attachment {
             boot: None,
             in_doubt: None,
             repeats: false,
+            rounds: 0,
         }
     }
 
@@ -101,6 +108,7 @@ impl Attachment {
             }
             self.repeats = true;
         }
+        self.rounds = 0;
         self.protocol = hello.protocol;
         self.boot.clone_from(&hello.boot_id);
         Step::Send {
@@ -130,7 +138,7 @@ impl Attachment {
     pub const fn accepted(&mut self) -> Step {
         self.in_doubt = None;
         if self.protocol < 4 && self.repeats {
-            Step::Wait
+            AT_ONCE
         } else {
             Step::Listen
         }
@@ -151,7 +159,7 @@ impl Attachment {
             return Step::Send { after };
         }
         if outcome.ok && status(outcome).is_some_and(|status| status == "in_flight") {
-            Step::Wait
+            AT_ONCE
         } else {
             Step::Finish
         }
@@ -163,12 +171,19 @@ impl Attachment {
             outcome.ok && status(outcome).is_some_and(|status| status == "timeout")
         });
         if goes_on {
-            return Step::Wait;
+            return Step::Wait { after: PAUSE };
         }
         self.repeats = true;
-        Step::Send { after: PAUSE }
+        let doubled = 1u32.checked_shl(self.rounds).unwrap_or(u32::MAX);
+        self.rounds = self.rounds.saturating_add(1);
+        let after = PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE);
+        Step::Send { after }
     }
 }
+
+const AT_ONCE: Step = Step::Wait {
+    after: Duration::ZERO,
+};
 
 fn status(outcome: &Outcome) -> Option<String> {
     #[derive(Deserialize)]

@@ -123,6 +123,11 @@ impl Feed {
         if full { self.miss() } else { self.push(event) }
     }
 
+    /// Whether nobody listens any more.
+    pub(super) fn is_left(&self) -> bool {
+        self.queue.is_closed()
+    }
+
     /// Queues the last event, for which there is always room.
     pub(super) fn end(mut self, close: &Close) {
         self.push(Event::Closed {

@@ -219,3 +219,37 @@ fn a_run_that_is_dropped_is_not_joined_again() {
         answer.unwrap();
     });
 }
+
+#[test]
+fn a_run_whose_repeat_is_not_answered_is_unknown() {
+    run(async {
+        let lab = Lab::new().await;
+        let timeouts = Timeouts {
+            request: Duration::from_secs(1),
+            ..Timeouts::default()
+        };
+        let builder = builder(&lab).timeouts(timeouts).link().patience(QUICK);
+        let link = builder.start().unwrap();
+        let (run, peer) = begin(&link, &lab, None).await;
+        drop(peer);
+        let mut peer = lab.welcome().await;
+        assert_eq!(text(&peer.asked().await), ("agent", KEYED));
+        assert_eq!(run.finish().await, Err(RequestError::Unknown));
+    });
+}
+
+#[test]
+fn a_run_of_a_link_that_closes_is_unknown() {
+    run(async {
+        let mut lab = Lab::new().await;
+        let link = link(&lab);
+        let mut states = link.states();
+        let (run, peer) = begin(&link, &lab, None).await;
+        ready(&mut states).await;
+        lab.go();
+        drop(peer);
+        waits_because(&mut states).await;
+        link.close().await;
+        assert_eq!(run.finish().await, Err(RequestError::Unknown));
+    });
+}

@@ -8,13 +8,14 @@ use openclaw_protocol_core::client::{Attachment, Failure, Outgoing, Step};
 use openclaw_protocol_core::frame::from_gateway::Push;
 use openclaw_protocol_core::frame::outgoing::Outcome;
 use openclaw_protocol_core::json::{Json, Object};
+use openclaw_protocol_core::time::Instant;
 
 use super::Link;
 use super::shared::Open;
 use crate::client::Gateway;
 use crate::client::callers::{Reply, run_id};
 use crate::client::error::RequestError;
-use crate::client::events::{Event, Feed};
+use crate::client::events::{Event, Events, Feed};
 use crate::client::params::Params;
 use crate::clock::Clock;
 
@@ -36,6 +37,9 @@ pub(super) struct Attached {
     /// The number of the run's last push, and whether pushes may have been missed since.
     last: u64,
     interrupted: bool,
+    /// Everything that is pushed, while the request that was sent last is not the one that is
+    /// acknowledged.
+    watching: Option<Events>,
     /// The last answer that may be the final one.
     answer: Result<Json, RequestError>,
 }
@@ -60,6 +64,7 @@ impl Attached {
             id: None,
             last: 0,
             interrupted: false,
+            watching: None,
             answer: Err(RequestError::NotSent),
         }
     }
@@ -74,7 +79,7 @@ impl Attached {
             loop {
                 step = match step {
                     Step::Send { after } => self.send(&gateway, after).await,
-                    Step::Wait => self.wait(&gateway).await,
+                    Step::Wait { after } => self.wait(&gateway, after).await,
                     Step::Listen | Step::Finish | Step::GiveUp => break,
                 };
             }
@@ -96,16 +101,13 @@ impl Attached {
 
     /// Waits for a connection: for the ack's time at first, later as long as joining is safe.
     async fn connected(&self) -> Result<Gateway, RequestError> {
-        let joins_until = self.attachment.joins_until();
-        let until = match joins_until {
-            Some(until) => self.clock.at(until),
-            None if self.acknowledged => None,
-            None => {
-                let origin = openclaw_protocol_core::time::Instant::ORIGIN;
-                self.clock.at(origin + self.link.handle.request_timeout)
-            }
-        };
-        self.link.serving(until).await
+        let ack_until = Instant::ORIGIN + self.link.handle.request_timeout;
+        let ack_until = (!self.acknowledged).then_some(ack_until);
+        let until = [self.attachment.joins_until(), ack_until];
+        let until = until.into_iter().flatten().min();
+        self.link
+            .serving(until.and_then(|until| self.clock.at(until)))
+            .await
     }
 
     async fn send(&mut self, gateway: &Gateway, after: Duration) -> Step {
@@ -129,9 +131,11 @@ impl Attached {
         };
         if let Some(ack) = run.accepted() {
             self.acknowledge(ack.clone());
-            if self.attachment.accepted() == Step::Wait {
-                return Step::Wait;
+            let step = self.attachment.accepted();
+            if step != Step::Listen {
+                return step;
             }
+            self.watching = None;
             while let Some(push) = run.next().await {
                 self.pass_on(push);
             }
@@ -146,7 +150,7 @@ impl Attached {
 
     /// Asks for the end of a run whose final will not come by itself, and passes its pushes on
     /// meanwhile.
-    async fn wait(&mut self, gateway: &Gateway) -> Step {
+    async fn wait(&mut self, gateway: &Gateway, after: Duration) -> Step {
         let id = self.id.as_deref().or(self.attachment.key());
         let Some(id) = id.map(Box::<str>::from) else {
             self.answer = Err(RequestError::Unknown);
@@ -155,8 +159,16 @@ impl Attached {
         let params = Object::new()
             .text("runId", &id)
             .number("timeoutMs", WAIT_MS);
-        let asked = async { Some(gateway.request_within("agent.wait", params, WAIT).await) };
-        let mut events = gateway.events();
+        let asked = async {
+            if !after.is_zero() {
+                smol::Timer::after(after).await;
+            }
+            Some(gateway.request_within("agent.wait", params, WAIT).await)
+        };
+        let mut events = match self.watching.take() {
+            Some(events) => events,
+            None => gateway.events(),
+        };
         let pushes = async {
             while let Some(event) = events.next().await {
                 match event {
@@ -170,7 +182,9 @@ impl Attached {
             }
             None
         };
-        match pushes.or(asked).await {
+        let asked = pushes.or(asked).await;
+        self.watching = Some(events);
+        match asked {
             Some(Ok(payload)) => self.attachment.waited(Some(&outcome(Ok(payload)))),
             Some(Err(error @ RequestError::Answered { .. })) => {
                 self.attachment.waited(Some(&outcome(Err(&error))))
@@ -196,10 +210,10 @@ impl Attached {
         };
         let step = self.attachment.finished(&answered);
         let payload = answered.payload.unwrap_or(Json::null());
-        if step == Step::Wait {
-            self.acknowledge(payload);
-        } else {
+        if step == Step::Finish {
             self.answer = Ok(payload);
+        } else {
+            self.acknowledge(payload);
         }
         step
     }
@@ -227,6 +241,7 @@ impl Attached {
     async fn interrupt(&mut self, gateway: &Gateway) {
         gateway.ended().await;
         self.interrupted = true;
+        self.watching = None;
         let close = gateway.over();
         self.feed.offer(Event::Interrupted {
             code: close.code,

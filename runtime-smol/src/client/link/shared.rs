@@ -84,7 +84,10 @@ impl Shared {
         let mut inner = self.lock();
         match &inner.over {
             Some(close) => feed.end(close),
-            None => inner.feeds.push(feed),
+            None => {
+                inner.feeds.retain(|feed| !feed.is_left());
+                inner.feeds.push(feed);
+            }
         }
     }
 
