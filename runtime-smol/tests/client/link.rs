@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use futures_lite::AsyncReadExt;
 use futures_lite::future::{poll_once, zip};
+use openclaw_protocol_core::json::Json;
 use openclaw_runtime_smol::client::{
     Builder, Event, Events, Gateway, Link, Patience, RequestError, State, States, Timeouts, Why,
 };
@@ -150,6 +152,32 @@ fn a_request_that_was_sent_is_not_sent_again() {
         let ((lost, found), _peer) = zip(asking, script).await;
         assert_eq!(lost, Err(RequestError::Unknown));
         assert_eq!(found.unwrap().as_str(), "1");
+    });
+}
+
+#[test]
+fn a_request_that_was_not_sent_goes_over_the_next_connection() {
+    run(async {
+        let lab = Lab::new().await;
+        let link = link(&lab);
+        let mut states = link.states();
+        let large = Json::parse(format!("\"{}\"", "x".repeat(20 << 20))).unwrap();
+        let asking = zip(link.request("send", large), link.request("status", ()));
+        let script = async {
+            let deaf = lab.welcome().await;
+            ready(&mut states).await;
+            let mut stream = deaf.socket.get_ref().clone();
+            stream.read_exact(&mut [0; 9]).await.unwrap();
+            drop((stream, deaf));
+            let mut peer = lab.welcome().await;
+            let asked = peer.asked().await;
+            assert_eq!(asked.method, "status");
+            peer.answer(&asked, "1").await;
+            peer
+        };
+        let ((cut, behind), _peer) = zip(asking, script).await;
+        assert_eq!(cut, Err(RequestError::Unknown));
+        assert_eq!(behind.unwrap().as_str(), "1");
     });
 }
 
