@@ -65,6 +65,8 @@ pub mod close_code {
     pub const TRY_LATER: u16 = 1013;
     /// A client heard nothing from the gateway for two ticks, or gave its handshake up.
     pub const SILENT_GATEWAY: u16 = 4000;
+    /// The gateway removed the client's device, or its policy changed; the reason says which.
+    pub const REVOKED: u16 = 4001;
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ fn a_challenge_without_a_nonce_ends_the_connection() {
 fn hello_is_read_and_what_is_unknown_of_it_kept() {
     let mut script = Script::connecting();
     let payload = json!({
-        "type": "hello-ok", "protocol": 4, "server": {"version": "9", "connId": "x", "new": 1},
+        "type": "hello-ok", "protocol": 4, "server": {"version": "9", "connId": "x", "bootId": "b", "new": 1},
         "auth": {"role": "operator", "scopes": ["operator.read"]},
         "policy": {"tickIntervalMs": 15_000, "maxPayload": 7}, "surprise": [1],
     });
@@ -64,12 +64,14 @@ fn hello_is_read_and_what_is_unknown_of_it_kept() {
         protocol,
         server_version,
         conn_id,
+        boot_id,
         scopes,
         tick_interval,
         max_payload,
         raw,
     } = &**hello;
     assert_eq!((*protocol, &**server_version, &**conn_id), (4, "9", "x"));
+    assert_eq!(boot_id.as_deref(), Some("b"));
     assert_eq!(scopes.as_deref(), Some(&["operator.read".to_owned()][..]));
     assert_eq!((*tick_interval, *max_payload), (seconds(15), 7));
     assert_eq!(raw.read::<Value>().unwrap(), payload);

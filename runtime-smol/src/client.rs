@@ -25,8 +25,8 @@
 //! ```
 //!
 //! One task on smol's global executor drives each connection; handles talk to it through queues,
-//! so no call of one handle waits for another. Nothing reconnects by itself: after
-//! [`Event::Closed`] build a new connection.
+//! so no call of one handle waits for another. A [`Gateway`] is one connection: after
+//! [`Event::Closed`] build a new one, or let a [`Link`] do that.
 //!
 //! This module logs nothing, but the WebSocket library logs whole messages, secrets included, at
 //! level `trace` of the `log` crate under the target `tungstenite`: keep that level off.
@@ -38,6 +38,7 @@ mod counted;
 mod driver;
 mod error;
 mod events;
+mod link;
 mod params;
 mod run;
 mod wire;
@@ -56,14 +57,16 @@ use openclaw_protocol_core::json::Json;
 pub use builder::Builder;
 pub use error::{ConnectError, RequestError, Stage, UrlError};
 pub use events::{Event, Events};
-pub use openclaw_protocol_core::client::{Gap, Hello, Timeouts};
+pub use link::{Link, LinkBuilder, State, States};
+pub use openclaw_protocol_core::client::{Gap, Hello, Patience, Timeouts, Why};
 pub use openclaw_protocol_core::frame::from_gateway::Push;
+pub use openclaw_protocol_core::hello::connect::Credentials;
 pub use params::Params;
 pub use run::Run;
 
 use callers::RunFeed;
 use driver::{Ask, Control};
-use run::Pending;
+use run::{Pending, Source};
 
 /// How many requests wait for the connection's task before callers wait themselves.
 const WAITING_REQUESTS: usize = 64;
@@ -174,8 +177,7 @@ impl Gateway {
     pub fn events(&self) -> Events {
         let (feed, events) = events::subscription();
         if let Err(Control::Subscribe(feed)) = self.control(Control::Subscribe(feed)) {
-            let lost = || Close::new(1006, "the connection was lost");
-            feed.end(&self.shared.over.get().cloned().unwrap_or_else(lost));
+            feed.end(&self.over());
         }
         events
     }
@@ -188,7 +190,27 @@ impl Gateway {
     /// more.
     pub async fn close(&self) {
         drop(self.control(Control::Close));
+        self.ended().await;
+    }
+
+    fn is_open(&self) -> bool {
+        self.shared.over.get().is_none()
+    }
+
+    /// How the connection ended.
+    fn over(&self) -> Close {
+        let lost = || Close::new(1006, "the connection was lost");
+        self.shared.over.get().cloned().unwrap_or_else(lost)
+    }
+
+    /// Waits until the connection is over.
+    async fn ended(&self) {
         let _ = self.shared.ended.recv().await;
+    }
+
+    /// Says that what was lost in a gap was fetched again.
+    fn resynced(&self) {
+        drop(self.control(Control::Resynced));
     }
 
     /// Hands the task something that is no request; gives it back when the task is gone.
@@ -231,19 +253,18 @@ impl Gateway {
                 }
             }
         }
-        Ok(Pending {
-            gateway: self.clone(),
-            serial,
+        let gateway = self.clone();
+        Ok(Pending::new(
+            Source::Connection { gateway, serial },
             replies,
-            done: false,
-        })
+        ))
     }
 }
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gateway")
-            .field("is_open", &self.shared.over.get().is_none())
+            .field("is_open", &self.is_open())
             .finish_non_exhaustive()
     }
 }

@@ -33,6 +33,15 @@ pub fn jitter() -> io::Result<u8> {
     Ok(byte[0])
 }
 
+/// A random number, to spread what would otherwise happen at once; without randomness the middle.
+pub(crate) fn spread() -> u32 {
+    let mut bytes = [0u8; 4];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => u32::from_le_bytes(bytes),
+        Err(_) => u32::MAX / 2,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,5 +14,11 @@ mod connecting;
 mod ending;
 #[path = "client/events.rs"]
 mod events;
+#[path = "client/link.rs"]
+mod link;
+#[path = "client/link_ends.rs"]
+mod link_ends;
+#[path = "client/link_runs.rs"]
+mod link_runs;
 #[path = "client/requests.rs"]
 mod requests;

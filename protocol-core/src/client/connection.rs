@@ -82,6 +82,9 @@ pub struct Hello {
     pub server_version: String,
     /// The gateway's name for this connection.
     pub conn_id: String,
+    /// The gateway's name for its present life, which ends when it restarts; `None` from gateways
+    /// that do not say.
+    pub boot_id: Option<String>,
     /// The scopes that were granted; `None` from gateways that do not say.
     pub scopes: Option<Vec<String>>,
     /// How often the gateway ticks.
@@ -570,6 +573,7 @@ impl Hello {
             version: String,
             #[serde(default)]
             conn_id: String,
+            boot_id: Option<String>,
         }
         #[derive(Default, Deserialize)]
         struct Auth {
@@ -592,6 +596,7 @@ impl Hello {
             protocol: wire.protocol,
             server_version: server.version,
             conn_id: server.conn_id,
+            boot_id: server.boot_id,
             scopes: auth.scopes,
             tick_interval: Duration::from_millis(tick.unwrap_or(30_000)),
             max_payload: policy.max_payload.unwrap_or(MAX_PAYLOAD as u64),

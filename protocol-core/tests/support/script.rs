@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use openclaw_protocol_core::client::{
-    Connection, Event, Expect, Failure, Gap, Outgoing, RequestId, Timeouts,
+    Connection, Event, Expect, Failure, Gap, Hello, Outgoing, RequestId, Timeouts,
 };
 use openclaw_protocol_core::frame::from_gateway::FromGateway;
 use openclaw_protocol_core::frame::outgoing::Transmit;
@@ -177,4 +177,14 @@ pub(crate) fn gaps(events: &[Event]) -> Vec<Gap> {
             }
         })
         .collect()
+}
+
+/// A hello as a client reads it.
+pub(crate) fn hello(payload: Value) -> Hello {
+    let mut script = Script::connecting();
+    script.says(&answer("connect", payload));
+    match script.events().pop() {
+        Some(Event::Ready(hello)) => *hello,
+        other => panic!("ready was expected: {other:?}"),
+    }
 }

@@ -12,6 +12,7 @@ use super::address::Address;
 use super::driver::{Driver, Ends};
 use super::error::{ConnectError, UrlError};
 use super::events::{Events, Feed, subscription};
+use super::link::LinkBuilder;
 use super::wire::Wire;
 use super::{Gateway, WAITING_REQUESTS};
 
@@ -74,6 +75,15 @@ impl Builder {
     /// Presents the gateway's password.
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.params.auth.password = Some(password.into());
+        self
+    }
+
+    /// Presents the token that the gateway issued to this device.
+    ///
+    /// A [`Link`](super::Link) that has a token or password as well holds it back, and presents it
+    /// once when the gateway refuses those and says that the device's own token may do.
+    pub fn device_token(mut self, token: impl Into<String>) -> Self {
+        self.params.auth.device_token = Some(token.into());
         self
     }
 
@@ -164,10 +174,35 @@ impl Builder {
         Ok((self.open(vec![feed]).await?, events))
     }
 
-    async fn open(self, feeds: Vec<Feed>) -> Result<Gateway, ConnectError> {
-        let address = self.address.map_err(ConnectError::Url)?;
+    /// Makes a link that connects by itself, again and again, instead of one connection.
+    pub fn link(self) -> LinkBuilder {
+        LinkBuilder::new(self)
+    }
+
+    /// Looks for what no gateway is needed to find.
+    pub(super) fn check(&self) -> Result<&Address, ConnectError> {
+        let address = self.address.as_ref();
+        let address = address.map_err(|error| ConnectError::Url(*error))?;
         ConnectParams::read(Some(&self.params.write())).map_err(ConnectError::Params)?;
-        let wire = Wire::open(&address, self.connect_timeout, self.timeouts.handshake).await?;
+        Ok(address)
+    }
+
+    pub(super) const fn waits(&self) -> Timeouts {
+        self.timeouts
+    }
+
+    pub(super) const fn credentials(&self) -> &Credentials {
+        &self.params.auth
+    }
+
+    pub(super) fn presenting(mut self, credentials: Credentials) -> Self {
+        self.params.auth = credentials;
+        self
+    }
+
+    async fn open(self, feeds: Vec<Feed>) -> Result<Gateway, ConnectError> {
+        let address = self.check()?;
+        let wire = Wire::open(address, self.connect_timeout, self.timeouts.handshake).await?;
 
         let (ask, asks) = async_channel::bounded(WAITING_REQUESTS);
         let (controller, control) = async_channel::unbounded();

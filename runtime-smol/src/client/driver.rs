@@ -44,6 +44,7 @@ pub(super) struct Ask {
 pub(super) enum Control {
     Subscribe(Feed),
     Forget(u64),
+    Resynced,
     Close,
 }
 
@@ -184,6 +185,7 @@ impl Driver {
                     self.core.forget(request);
                 }
             }
+            Some(Control::Resynced) => self.core.resynced(),
             Some(Control::Close) => self.close(),
             None => {
                 self.abandoned = true;

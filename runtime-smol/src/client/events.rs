@@ -28,7 +28,14 @@ pub enum Event {
     Gap(Gap),
     /// This subscriber was too slow: so many events were dropped at this place.
     Lagged(u64),
-    /// The connection is over; nothing follows.
+    /// The connection of a [`Link`](super::Link) ended: what is pushed until the next one is missed.
+    Interrupted {
+        /// The close code, as in [`Self::Closed`].
+        code: u16,
+        /// The reason, for people.
+        reason: String,
+    },
+    /// The connection is over, or the link; nothing follows.
     Closed {
         /// The close code, the gateway's or ours; 1006 when there was no close, 1005 when it had
         /// no code.
@@ -116,6 +123,11 @@ impl Feed {
         if full { self.miss() } else { self.push(event) }
     }
 
+    /// Whether nobody listens any more.
+    pub(super) fn is_left(&self) -> bool {
+        self.queue.is_closed()
+    }
+
     /// Queues the last event, for which there is always room.
     pub(super) fn end(mut self, close: &Close) {
         self.push(Event::Closed {
@@ -149,7 +161,7 @@ impl Feed {
 fn weight(event: &Event) -> usize {
     match event {
         Event::Push(push) => push.payload.len() + push.event.len() + 64,
-        Event::Gap(_) | Event::Lagged(_) | Event::Closed { .. } => 64,
+        Event::Gap(_) | Event::Lagged(_) | Event::Interrupted { .. } | Event::Closed { .. } => 64,
     }
 }
 

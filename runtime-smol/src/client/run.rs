@@ -13,13 +13,27 @@ use super::events::{Event, Events};
 /// A request whose answer is awaited; dropping it forgets the request.
 #[derive(Debug)]
 pub(super) struct Pending {
-    pub(super) gateway: Gateway,
-    pub(super) serial: u64,
-    pub(super) replies: Receiver<Reply>,
-    pub(super) done: bool,
+    source: Source,
+    replies: Receiver<Reply>,
+    done: bool,
+}
+
+/// Who answers; dropping a task cancels it.
+#[derive(Debug)]
+pub(super) enum Source {
+    Connection { gateway: Gateway, serial: u64 },
+    Task(#[allow(dead_code, reason = "held for its drop")] smol::Task<()>),
 }
 
 impl Pending {
+    pub(super) const fn new(source: Source, replies: Receiver<Reply>) -> Self {
+        Self {
+            source,
+            replies,
+            done: false,
+        }
+    }
+
     /// The next reply; when the task is gone without one, what became of the request is unknown.
     pub(super) async fn reply(&mut self) -> Reply {
         let gone = |_| Reply::Done(Err(RequestError::Unknown));
@@ -43,7 +57,9 @@ impl Drop for Pending {
         if !self.done {
             // Closed first: a request that the task has not taken yet is then not sent at all.
             self.replies.close();
-            drop(self.gateway.control(Control::Forget(self.serial)));
+            if let Source::Connection { gateway, serial } = &self.source {
+                drop(gateway.control(Control::Forget(*serial)));
+            }
         }
     }
 }
@@ -60,6 +76,7 @@ pub struct Run {
     id: Option<Box<str>>,
     finished: Option<Result<Json, RequestError>>,
     missed: u64,
+    interruptions: u64,
 }
 
 impl Run {
@@ -79,6 +96,7 @@ impl Run {
             accepted,
             finished,
             missed: 0,
+            interruptions: 0,
         })
     }
 
@@ -95,12 +113,21 @@ impl Run {
         self.id.as_deref()
     }
 
-    /// How many pushes of this run were dropped because [`Self::next`] was called too seldom.
+    /// How many pushes of this run were dropped because [`Self::next`] was called too seldom, or
+    /// were not heard because the connection had ended.
     ///
-    /// At most 1,024 of them and 16 MiB wait.
+    /// At most 1,024 of them and 16 MiB wait. After an interruption they are counted by the numbers
+    /// that the run gives its pushes, which is the most that can have been missed.
     #[must_use]
     pub const fn missed(&self) -> u64 {
         self.missed
+    }
+
+    /// How often the run's connection ended while it was followed; more than 0 only on a
+    /// [`Link`](super::Link).
+    #[must_use]
+    pub const fn interruptions(&self) -> u64 {
+        self.interruptions
     }
 
     /// Waits for the run's next push, an `agent` or `chat` event; `None` after the final answer.
@@ -109,6 +136,7 @@ impl Run {
             match self.events.next().await? {
                 Event::Push(push) => return Some(push),
                 Event::Lagged(count) => self.missed += count,
+                Event::Interrupted { .. } => self.interruptions += 1,
                 Event::Gap(_) | Event::Closed { .. } => {}
             }
         }

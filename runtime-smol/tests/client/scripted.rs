@@ -2,6 +2,7 @@
 //! between a test and the wire.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_net::{TcpListener, TcpStream};
@@ -12,6 +13,7 @@ use futures_lite::{FutureExt, StreamExt};
 use openclaw_protocol_core::frame::inbound::Inbound;
 use openclaw_protocol_core::json::Json;
 use smol::Task;
+use socket2::{Domain, Socket, Type};
 
 /// Runs a test's future; a test that hangs fails instead.
 pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
@@ -54,6 +56,67 @@ where
     (url, task)
 }
 
+/// A gateway that takes one connection after the other, and can be gone in between.
+pub(crate) struct Lab {
+    listener: Option<TcpListener>,
+    port: u16,
+    /// Keeps the port while nobody listens.
+    place: Option<Socket>,
+}
+
+impl Lab {
+    pub(crate) async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        Self {
+            listener: Some(listener),
+            port,
+            place: None,
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("ws://127.0.0.1:{}", self.port)
+    }
+
+    /// Takes the next connection.
+    pub(crate) async fn accept(&self) -> Peer {
+        let (stream, _) = self.listener.as_ref().unwrap().accept().await.unwrap();
+        let socket = accept_async_with_config(stream, None).await.unwrap();
+        Peer { socket }
+    }
+
+    /// Takes the next connection and lets it in.
+    pub(crate) async fn welcome(&self) -> Peer {
+        let mut peer = self.accept().await;
+        peer.welcome().await;
+        peer
+    }
+
+    /// Takes the next connection and turns it away, and says what it presented.
+    pub(crate) async fn refuse(&self, error: &str) -> Asked {
+        let mut peer = self.accept().await;
+        let connect = peer.challenge().await;
+        peer.fail(&connect, &format!(r#""error":{error}"#)).await;
+        connect
+    }
+
+    /// Stops listening.
+    pub(crate) fn go(&mut self) {
+        self.listener = None;
+        let place = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        place.set_reuse_address(true).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], self.port));
+        place.bind(&address.into()).unwrap();
+        self.place = Some(place);
+    }
+
+    /// Listens again, at the same place.
+    pub(crate) async fn come_back(&mut self) {
+        self.listener = Some(TcpListener::bind(("127.0.0.1", self.port)).await.unwrap());
+    }
+}
+
 /// The gateway's end of one connection.
 pub(crate) struct Peer {
     pub(crate) socket: WebSocketStream<TcpStream>,
@@ -82,6 +145,12 @@ impl Peer {
         )
         .await;
         connect
+    }
+
+    /// Challenges, takes `connect` and says this hello.
+    pub(crate) async fn welcome_saying(&mut self, hello: &str) {
+        let connect = self.challenge().await;
+        self.answer(&connect, hello).await;
     }
 
     /// Challenges and takes `connect`.
