@@ -21,6 +21,10 @@ pub enum Method {
     AgentWait,
     /// Ends an agent turn.
     ChatAbort,
+    /// What came of the latest heartbeat.
+    LastHeartbeat,
+    /// Turns heartbeats on and off.
+    SetHeartbeats,
 }
 
 /// One row of the table of methods.
@@ -49,7 +53,7 @@ const fn row(method: Method, name: &'static str, scope: Option<Scope>) -> Row {
 }
 
 /// Every method that is served.
-pub const TABLE: [Row; 7] = [
+pub const TABLE: [Row; 9] = [
     Row {
         for_nodes: true,
         ..row(Method::Health, "health", None)
@@ -63,16 +67,19 @@ pub const TABLE: [Row; 7] = [
     },
     row(Method::AgentWait, "agent.wait", Some(Scope::Write)),
     row(Method::ChatAbort, "chat.abort", Some(Scope::Write)),
+    row(Method::LastHeartbeat, "last-heartbeat", Some(Scope::Read)),
+    row(Method::SetHeartbeats, "set-heartbeats", Some(Scope::Admin)),
 ];
 
 /// Every event that is pushed.
-pub const EVENTS: [&str; 7] = [
+pub const EVENTS: [&str; 8] = [
     "connect.challenge",
     "agent",
     "chat",
     "presence",
     "tick",
     "health",
+    "heartbeat",
     "shutdown",
 ];
 

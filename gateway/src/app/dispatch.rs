@@ -79,6 +79,8 @@ impl App {
             Method::SystemPresence => Ok(Outcome::success(hub.presence().clone())),
             Method::SystemEvent => system_event(hub, params, now),
             Method::ChatAbort => self.chat_abort(hub, params, now),
+            Method::LastHeartbeat => Ok(Outcome::success(self.heartbeats.last().clone())),
+            Method::SetHeartbeats => self.heartbeats.switch(hub, params, now),
             Method::AgentWait => {
                 return match params::read::<AgentWait>("agent.wait", &AGENT_WAIT, params) {
                     Ok(wait) => self

@@ -259,15 +259,19 @@ impl Presence {
     }
 
     /// Adds or replaces the row of a beacon: keyed by its instance, else its device, else its
-    /// text.
-    pub(super) fn announce(&mut self, row: Row, now: Now) {
-        let key = if let Some(instance) = &row.instance_id {
-            Key::Instance(instance.as_str().into())
-        } else if let Some(device) = &row.device_id {
-            Key::Device(device.as_str().into())
-        } else {
-            Key::Text(row.text.clone().unwrap_or_default().into())
-        };
+    /// text. A connection of the same instance or device is the same participant: its row is
+    /// replaced, and stays the row of somebody who is connected.
+    pub(super) fn announce(&mut self, mut row: Row, now: Now) {
+        let key = self.key_of(&row);
+        if let Some(known) = self
+            .entries
+            .get(&key)
+            .filter(|entry| !entry.live.is_empty())
+        {
+            row.online_since = known.row.online_since;
+            row.device_id = row.device_id.or_else(|| known.row.device_id.clone());
+            row.instance_id = row.instance_id.or_else(|| known.row.instance_id.clone());
+        }
         let json = row.write(now.unix_ms);
         self.changed();
         let version = self.version;
@@ -285,6 +289,23 @@ impl Presence {
         entry.json = json;
         self.drop_surplus();
         self.next_push = now.at;
+    }
+
+    fn key_of(&self, row: &Row) -> Key {
+        let Some(instance) = &row.instance_id else {
+            return match &row.device_id {
+                Some(device) => Key::Device(device.as_str().into()),
+                None => Key::Text(row.text.as_deref().unwrap_or_default().into()),
+            };
+        };
+        // A device that connected names its instance too; its row is kept under the device.
+        let connected = self.entries.iter().find(|(_, entry)| {
+            !entry.live.is_empty() && entry.row.instance_id.as_ref() == Some(instance)
+        });
+        connected.map_or_else(
+            || Key::Instance(instance.as_str().into()),
+            |(key, _)| key.clone(),
+        )
     }
 
     /// When the list must be pushed, or when a row has been kept long enough.
