@@ -187,7 +187,7 @@ pub(crate) enum GatewayCommand {
     subcommand,
     name = "run",
     help_triggers("-h", "--help", "help"),
-    note = "SIGTERM or SIGINT stops it: runs may end by themselves for 10 s, a second signal skips that.",
+    note = "SIGTERM or SIGINT stops it: runs may end by themselves for 10 s or gateway.limits.drainTimeoutMs, a second signal skips that.",
     note = "Flags win over variables, variables over openclaw.json."
 )]
 pub(crate) struct Run {

@@ -6,6 +6,8 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
+use openclaw_protocol_core::json::Json;
+
 /// One message for an agent.
 #[derive(Clone, Debug)]
 pub struct Turn {
@@ -17,10 +19,41 @@ pub struct Turn {
     pub agent_id: String,
 }
 
+/// What an agent does with a tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToolStep {
+    /// It calls one.
+    Start {
+        /// The call; no other call of the same turn may have the same name.
+        id: String,
+        /// The tool.
+        name: String,
+        /// What it is called with.
+        args: Json,
+    },
+    /// A call has ended.
+    Result {
+        /// The call.
+        id: String,
+        /// Whether it failed.
+        is_error: bool,
+        /// What came of it.
+        result: Json,
+    },
+}
+
+/// Tells the gateway something; done when the gateway has it.
+pub type Told<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 /// Where an agent's answer goes while it is being made.
 pub trait Output: Send + Sync {
     /// Adds a piece of text to the answer; waits while the gateway has enough to do.
-    fn text<'a>(&'a self, delta: String) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+    fn text<'a>(&'a self, delta: String) -> Told<'a>;
+
+    /// Reports what the agent does with a tool; waits while the gateway has enough to do.
+    ///
+    /// Calls that are still open when the turn ends are told to have failed.
+    fn tool<'a>(&'a self, step: ToolStep) -> Told<'a>;
 }
 
 /// Why an agent has no answer; the text is shown to whoever asked.

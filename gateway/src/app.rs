@@ -2,22 +2,33 @@
 
 mod dispatch;
 mod door;
+mod heartbeat;
 mod run;
 mod runs;
+mod sessions;
+mod told;
+mod tools;
 mod waits;
+mod wanted;
+mod work;
+
+pub use heartbeat::health;
 
 use std::sync::Arc;
 
 use openclaw_protocol_core::hub::{Event, Hub};
+use openclaw_protocol_core::idempotency::Bounds;
 use openclaw_protocol_core::server::Applicant;
 use openclaw_protocol_core::time::{Instant, Now};
 use openclaw_runtime_smol::server::{Application, Handle};
 
 use crate::admission::Admission;
-use crate::agents::{AgentFault, Backend};
+use crate::agents::{AgentFault, Backend, ToolStep};
+use crate::config::HeartbeatConfig;
 use crate::device::DeviceFault;
 use crate::probes::Probes;
 use door::{Door, Proven};
+use heartbeat::Heartbeats;
 use runs::Runs;
 
 /// What the application's tasks come back with.
@@ -39,6 +50,13 @@ pub enum Command {
         /// What it said.
         delta: String,
     },
+    /// An agent does something with a tool.
+    Tool {
+        /// Its run.
+        run: u64,
+        /// What it does.
+        step: ToolStep,
+    },
     /// An agent is done, or will never be.
     Ended {
         /// Its run.
@@ -58,6 +76,10 @@ pub struct Parts {
     pub executor: Arc<smol::Executor<'static>>,
     /// What tells the rest of the world whether the gateway takes work on.
     pub probes: Arc<Probes>,
+    /// How long and how many answers are kept for repeated requests.
+    pub repeats: Bounds,
+    /// When the gateway runs an agent turn by itself.
+    pub heartbeat: HeartbeatConfig,
     /// The gateway's version.
     pub version: &'static str,
     /// When the gateway was started.
@@ -75,6 +97,7 @@ impl std::fmt::Debug for Parts {
 pub struct App {
     door: Door,
     runs: Runs,
+    heartbeats: Heartbeats,
     probes: Arc<Probes>,
     version: &'static str,
     started: Instant,
@@ -86,7 +109,8 @@ impl App {
     pub fn new(parts: Parts, handle: Handle<Command>) -> Self {
         Self {
             door: Door::new(parts.admission, parts.executor.clone(), handle.clone()),
-            runs: Runs::new(parts.backend, parts.executor, handle),
+            runs: Runs::new(parts.backend, parts.executor, handle, parts.repeats),
+            heartbeats: Heartbeats::new(parts.heartbeat, parts.started),
             probes: parts.probes,
             version: parts.version,
             started: parts.started,
@@ -112,6 +136,7 @@ impl Application for App {
                 self.runs.forget_connection(conn);
             }
         }
+        self.heartbeats.settle(hub, &mut self.runs, now);
     }
 
     fn handle_command(&mut self, hub: &mut Hub, command: Command, now: Now) {
@@ -122,20 +147,26 @@ impl Application for App {
                 proof,
             } => self.door.proven(hub, applicant, &proven, proof, now),
             Command::Said { run, delta } => self.runs.said(hub, run, &delta, now),
+            Command::Tool { run, step } => self.runs.tool(hub, run, step, now),
             Command::Ended { run, end } => self.runs.ended(hub, run, end, now),
         }
+        self.heartbeats.settle(hub, &mut self.runs, now);
     }
 
     fn handle_timeout(&mut self, hub: &mut Hub, now: Now) {
         self.door.handle_timeout(hub, now);
         self.runs.handle_timeout(hub, now);
+        self.heartbeats.settle(hub, &mut self.runs, now);
+        self.heartbeats.handle_timeout(hub, &mut self.runs, now);
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        [self.door.poll_timeout(), self.runs.poll_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        let timers = [
+            self.door.poll_timeout(),
+            self.runs.poll_timeout(),
+            self.heartbeats.poll_timeout(),
+        ];
+        timers.into_iter().flatten().min()
     }
 
     fn drain(&mut self, _hub: &mut Hub, _now: Now) {
@@ -150,5 +181,6 @@ impl Application for App {
 
     fn finish(&mut self, hub: &mut Hub, now: Now) {
         self.runs.end_all(hub, now);
+        self.heartbeats.settle(hub, &mut self.runs, now);
     }
 }

@@ -7,14 +7,20 @@
 //!
 //! Keys that this gateway does not know are kept in mind and never an error: the same file may serve a newer release.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::files::{self, ReadFault};
 use crate::secret::Secret;
 
+mod heartbeat;
+pub mod limits;
 mod read;
+
+use limits::LimitsConfig;
 
 /// How large a configuration file may be, in bytes.
 pub const CONFIG_LIMIT: u64 = 1024 * 1024;
@@ -24,6 +30,8 @@ pub const CONFIG_LIMIT: u64 = 1024 * 1024;
 pub struct Config {
     /// The section `gateway`.
     pub gateway: GatewayConfig,
+    /// The section `agents.defaults.heartbeat`.
+    pub heartbeat: HeartbeatConfig,
     unknown_keys: Vec<String>,
 }
 
@@ -40,6 +48,8 @@ pub struct GatewayConfig {
     pub auth: AuthConfig,
     /// The section `gateway.remote`.
     pub remote: RemoteConfig,
+    /// The section `gateway.limits`.
+    pub limits: LimitsConfig,
 }
 
 /// The section `gateway.auth`: how clients prove that they may connect.
@@ -63,6 +73,36 @@ pub struct RemoteConfig {
     /// `gateway.remote.password`.
     pub password: Option<Secret>,
 }
+
+/// The section `agents.defaults.heartbeat`: agent turns that the gateway runs by itself.
+#[derive(Clone, Debug, Default)]
+pub struct HeartbeatConfig {
+    /// `agents.defaults.heartbeat.every`: the interval; none by default, and for `"0m"`, which is off.
+    pub every: Option<Duration>,
+    /// `agents.defaults.heartbeat.prompt`: what the agent is asked; a short question by default.
+    pub prompt: Option<String>,
+    /// `agents.defaults.heartbeat.session`: by its full name; the agent's main session by default.
+    pub session: Option<String>,
+    /// `agents.defaults.heartbeat.timeoutSeconds`: by default the interval, but at most 10 min.
+    pub timeout: Option<Duration>,
+}
+
+/// Every key that this gateway knows, but those of [`limits::LIMITS`].
+pub const KEYS: [&str; 13] = [
+    "gateway.mode",
+    "gateway.port",
+    "gateway.bind",
+    "gateway.auth.mode",
+    "gateway.auth.token",
+    "gateway.auth.password",
+    "gateway.remote.url",
+    "gateway.remote.token",
+    "gateway.remote.password",
+    "agents.defaults.heartbeat.every",
+    "agents.defaults.heartbeat.prompt",
+    "agents.defaults.heartbeat.session",
+    "agents.defaults.heartbeat.timeoutSeconds",
+];
 
 /// Whether a host runs its own gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,7 +269,7 @@ pub enum ConfigFault {
         /// The key as a dotted path.
         key: &'static str,
         /// What the value must be; never what it is.
-        expectation: &'static str,
+        expectation: Cow<'static, str>,
     },
 }
 

@@ -21,6 +21,10 @@ pub enum Method {
     AgentWait,
     /// Ends an agent turn.
     ChatAbort,
+    /// What came of the latest heartbeat.
+    LastHeartbeat,
+    /// Turns heartbeats on and off.
+    SetHeartbeats,
 }
 
 /// One row of the table of methods.
@@ -39,6 +43,8 @@ pub struct Row {
     pub max_params: usize,
 }
 
+/// The most bytes of a presence beacon, which is a row of everybody's list.
+const BEACON: usize = 4 << 10;
 /// The most bytes of parameters that carry no message.
 const SMALL: usize = 64 << 10;
 /// The most bytes of parameters that carry a message.
@@ -51,7 +57,7 @@ impl Row {
     pub const fn reads_params(&self) -> bool {
         !matches!(
             self.method,
-            Method::Health | Method::Status | Method::SystemPresence
+            Method::Health | Method::Status | Method::SystemPresence | Method::LastHeartbeat
         )
     }
 }
@@ -67,30 +73,36 @@ const fn row(method: Method, name: &'static str, scope: Option<Scope>) -> Row {
 }
 
 /// Every method that is served.
-pub static TABLE: [Row; 7] = [
+pub static TABLE: [Row; 9] = [
     Row {
         for_nodes: true,
         ..row(Method::Health, "health", None)
     },
     row(Method::Status, "status", Some(Scope::Read)),
     row(Method::SystemPresence, "system-presence", Some(Scope::Read)),
-    row(Method::SystemEvent, "system-event", Some(Scope::Admin)),
+    Row {
+        max_params: BEACON,
+        ..row(Method::SystemEvent, "system-event", Some(Scope::Admin))
+    },
     Row {
         max_params: MESSAGE,
         ..row(Method::Agent, "agent", Some(Scope::Write))
     },
     row(Method::AgentWait, "agent.wait", Some(Scope::Write)),
     row(Method::ChatAbort, "chat.abort", Some(Scope::Write)),
+    row(Method::LastHeartbeat, "last-heartbeat", Some(Scope::Read)),
+    row(Method::SetHeartbeats, "set-heartbeats", Some(Scope::Admin)),
 ];
 
 /// Every event that is pushed.
-pub const EVENTS: [&str; 7] = [
+pub const EVENTS: [&str; 8] = [
     "connect.challenge",
     "agent",
     "chat",
     "presence",
     "tick",
     "health",
+    "heartbeat",
     "shutdown",
 ];
 

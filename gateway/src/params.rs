@@ -10,6 +10,8 @@ use serde_json::Value;
 
 /// The agent that answers where no other is named.
 pub const DEFAULT_AGENT: &str = "main";
+/// That agent's main session.
+pub const MAIN_SESSION: &str = "agent:main:main";
 
 /// A whole number from 0, in either of JSON's spellings: `3` and `3.0`.
 #[derive(Clone, Copy, Debug)]

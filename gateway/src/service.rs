@@ -3,23 +3,23 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use openclaw_protocol_core::hello::ok::Welcome;
-use openclaw_protocol_core::hub::{Health, Hub, Row};
+use openclaw_protocol_core::hub::{Hub, Row};
 use openclaw_protocol_core::json::{Json, Object, array};
-use openclaw_protocol_core::limits::Limits;
 use openclaw_runtime_smol::clock::Clock;
 use openclaw_runtime_smol::random;
-use openclaw_runtime_smol::server::{Endpoint, ListenError, Server, ServerLimits, Stopper};
+use openclaw_runtime_smol::server::{Endpoint, ListenError, Server, Stopper};
 use smol::Executor;
 
 use crate::admission::Admission;
 use crate::agents::Backend;
 use crate::agents::echo::Echo;
-use crate::app::{App, Parts};
+use crate::app::{self, App, Parts};
+use crate::config::HeartbeatConfig;
+use crate::config::limits::LimitsConfig;
 use crate::methods;
-use crate::params::DEFAULT_AGENT;
+use crate::params::{DEFAULT_AGENT, MAIN_SESSION};
 use crate::probes::Probes;
 use crate::startup::{Auth, Prepared};
 
@@ -31,7 +31,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub struct Service {
     prepared: Prepared,
     server: Server,
-    limits: Limits,
+    limits: LimitsConfig,
     boot_id: String,
     clock: Clock,
 }
@@ -69,11 +69,11 @@ impl std::error::Error for ServeError {
 }
 
 impl Service {
-    /// Binds the addresses of a plan.
+    /// Binds the addresses of a plan; the configured limits apply.
     ///
     /// # Errors
     /// [`ServeError`] when an address is taken or cannot be had.
-    pub fn bind(prepared: Prepared, limits: Limits) -> Result<Self, ServeError> {
+    pub fn bind(prepared: Prepared) -> Result<Self, ServeError> {
         let endpoints: Vec<Endpoint> = prepared
             .plan
             .listen
@@ -85,12 +85,19 @@ impl Service {
             .collect();
         let server = Server::bind(&endpoints).map_err(ServeError::Listen)?;
         Ok(Self {
+            limits: prepared.limits(),
             prepared,
             server,
-            limits,
             boot_id: random::uuid().map_err(ServeError::Random)?,
             clock: Clock::start(),
         })
+    }
+
+    /// Takes other limits than the configured ones.
+    #[must_use]
+    pub fn with_limits(mut self, limits: LimitsConfig) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// The addresses that are listened on.
@@ -107,26 +114,16 @@ impl Service {
 
     /// Serves until it is stopped.
     pub async fn run(self, executor: Arc<Executor<'static>>) {
-        self.run_with(executor, Arc::new(Echo), ServerLimits::default())
-            .await;
+        self.run_with(executor, Arc::new(Echo)).await;
     }
 
-    /// Serves until it is stopped, with another agent and other limits of its sockets.
-    pub async fn run_with(
-        self,
-        executor: Arc<Executor<'static>>,
-        backend: Arc<dyn Backend>,
-        server_limits: ServerLimits,
-    ) {
+    /// Serves until it is stopped, with another agent.
+    pub async fn run_with(self, executor: Arc<Executor<'static>>, backend: Arc<dyn Backend>) {
         let now = self.clock.now();
-        let mut hub = Hub::new(self.limits, self.welcome(), self.own_row(), now);
-        hub.set_health(
-            Health {
-                took: Duration::ZERO,
-                content: health(),
-            },
-            now,
-        );
+        let config = self.prepared.config.as_ref();
+        let heartbeat = config.map_or_else(HeartbeatConfig::default, |c| c.heartbeat.clone());
+        let mut hub = Hub::new(self.limits.core, self.welcome(), self.own_row(), now);
+        hub.set_health(app::health(heartbeat.every), now);
         let port = self.addresses().first().map_or(0, SocketAddr::port);
         let secret = match &self.prepared.plan.auth {
             Auth::Secret(resolved) => Some((resolved.kind, resolved.shared())),
@@ -138,12 +135,14 @@ impl Service {
             backend,
             executor: Arc::clone(&executor),
             probes: Arc::clone(&probes),
+            repeats: self.limits.repeats,
+            heartbeat,
             version: VERSION,
             started: now.at,
         };
         let app = |handle| App::new(parts, handle);
         self.server
-            .run(executor, self.clock, hub, server_limits, probes, app)
+            .run(executor, self.clock, hub, self.limits.server, probes, app)
             .await;
     }
 
@@ -158,7 +157,7 @@ impl Service {
             session_defaults: Object::new()
                 .text("defaultAgentId", DEFAULT_AGENT)
                 .text("mainKey", "main")
-                .text("mainSessionKey", "agent:main:main")
+                .text("mainSessionKey", MAIN_SESSION)
                 .finish(),
             config_path: Some(self.prepared.paths.config_path.display().to_string()),
             state_dir: Some(self.prepared.paths.state_dir.display().to_string()),
@@ -181,15 +180,6 @@ impl Service {
             ..Row::default()
         }
     }
-}
-
-fn health() -> Json {
-    Object::new()
-        .json("channels", &Json::empty_object())
-        .texts("channelOrder", [""; 0])
-        .json("channelLabels", &Json::empty_object())
-        .text("defaultAgentId", DEFAULT_AGENT)
-        .finish()
 }
 
 fn host_name() -> Option<String> {

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::config::limits::LimitsConfig;
 use crate::config::{AuthMode, Bind, Config, Mode};
 use crate::environment::Environment;
 use crate::paths::{Paths, Profile};
@@ -202,6 +203,17 @@ pub struct Prepared {
     pub config: Option<Config>,
     /// What to do; its secret is there, generated or not.
     pub plan: Plan,
+}
+
+impl Prepared {
+    /// The limits that are configured, or the defaults.
+    #[must_use]
+    pub fn limits(&self) -> LimitsConfig {
+        let config = self.config.as_ref();
+        config.map_or_else(LimitsConfig::default, |config| {
+            config.gateway.limits.clone()
+        })
+    }
 }
 
 /// Reads the configuration and the token file, decides with [`plan`], and makes the secret if there is to be a new one.

@@ -237,8 +237,10 @@ fn aborting_what_waits_leaves_what_runs_alone() {
     assert_eq!(answer["payload"]["runIds"], json!(["second"]));
     let frames = world.hear(conn);
     let of_second: Vec<_> = events(&frames, "agent", "second");
-    assert_eq!(of_second.len(), 1, "it never began, but it ended");
-    assert_eq!(of_second[0]["data"]["startedAt"], Value::Null);
+    assert_eq!(of_second.len(), 2, "it waited, never began, but ended");
+    assert_eq!(of_second[0]["data"]["phase"], "queued");
+    assert_eq!(of_second[1]["data"]["phase"], "end");
+    assert_eq!(of_second[1]["data"]["startedAt"], Value::Null);
     world.agent_does("first", Do::Finish);
     assert_eq!(world.agent.begun("second"), 0);
     assert_eq!(world.agent.begun("third"), 1);
@@ -281,7 +283,12 @@ fn a_run_that_waits_when_the_gateway_stops_ends_without_having_begun() {
     world.finish();
     assert_eq!(world.agent.begun("second"), 0);
     let frames = world.hear(conn);
-    assert_eq!(events(&frames, "agent", "second").len(), 1);
+    let of_second = events(&frames, "agent", "second");
+    let phases: Vec<_> = of_second
+        .iter()
+        .map(|event| &event["data"]["phase"])
+        .collect();
+    assert_eq!(phases, ["queued", "error"]);
     for id in ["r1", "r2"] {
         let error = "UNAVAILABLE gateway stopping";
         assert_eq!(errors(final_of(&frames, id)), error);
@@ -334,6 +341,6 @@ fn aborting_a_session_starts_none_of_the_runs_that_wait() {
             .into_iter()
             .map(|event| event["data"]["phase"].clone())
             .collect();
-        assert_eq!(phases, ["end"], "{key} was never begun");
+        assert_eq!(phases, ["queued", "end"], "{key} was never begun");
     }
 }

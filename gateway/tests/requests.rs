@@ -5,7 +5,7 @@ mod support;
 use serde_json::{Value, json};
 use support::{ADMIN, Caller, Do, READ, WRITE, World, errors, seconds, story};
 
-const METHODS: [(&str, Option<&str>); 7] = [
+const METHODS: [(&str, Option<&str>); 9] = [
     ("health", None),
     ("status", Some(READ)),
     ("system-presence", Some(READ)),
@@ -13,6 +13,8 @@ const METHODS: [(&str, Option<&str>); 7] = [
     ("agent", Some(WRITE)),
     ("agent.wait", Some(WRITE)),
     ("chat.abort", Some(WRITE)),
+    ("last-heartbeat", Some(READ)),
+    ("set-heartbeats", Some(ADMIN)),
 ];
 
 fn is_implied(needed: &str, held: &str) -> bool {

@@ -260,7 +260,11 @@ fn a_session_works_on_one_run_at_a_time() {
     assert_eq!(world.agent.begun("second"), 0);
     assert_eq!(world.agent.begun("elsewhere"), 1);
     let frames = world.hear(conn);
-    assert_eq!(events(&frames, "agent", "second").len(), 0);
+    assert_eq!(
+        events(&frames, "agent", "second").len(),
+        1,
+        "only that it waits"
+    );
     assert_eq!(
         count(
             &story(&frames),
@@ -280,6 +284,52 @@ fn a_session_works_on_one_run_at_a_time() {
     let at = |line: &str| story.iter().position(|heard| heard == line).expect("heard");
     assert!(at("res r1 UNAVAILABLE") < at("res r2 ok"));
     assert!(at("res r2 ok") < at("res r3 ok"));
+}
+
+#[test]
+fn a_run_that_waits_for_others_is_told_so_and_how_many() {
+    let mut world = World::new();
+    let conn = world.operator(&[WRITE]);
+    let observer = world.operator(&[READ]);
+    for (id, key) in [("r1", "first"), ("r2", "second"), ("r3", "third")] {
+        world.run_in(conn, id, key, "s");
+    }
+    let frames = world.hear(conn);
+    let ack = |id: &str| {
+        let ack = frames.iter().find(|frame| frame["id"] == id);
+        let payload = &ack.expect("an acknowledgement")["payload"];
+        assert_eq!(payload["status"], "accepted");
+        (payload["queued"].clone(), payload["position"].clone())
+    };
+    assert_eq!(ack("r1"), (Value::Null, Value::Null), "it runs");
+    assert_eq!(ack("r2"), (json!(true), json!(1)));
+    assert_eq!(ack("r3"), (json!(true), json!(2)));
+
+    let heard = world.hear(observer);
+    let third = events(&heard, "agent", "third");
+    assert_eq!(third.len(), 1);
+    assert_eq!(third[0]["stream"], "run_status");
+    assert_eq!(third[0]["data"], json!({"phase": "queued", "position": 2}));
+    assert_eq!(third[0]["seq"], 1);
+    assert_eq!(
+        events(&heard, "chat", "third").len(),
+        0,
+        "chat knows no such phase"
+    );
+
+    world.agent_does("first", Do::Finish);
+    world.hear(conn);
+    world.run_in(conn, "again2", "second", "s");
+    world.run_in(conn, "again3", "third", "s");
+    let ack = world.answer(conn, "again2");
+    assert_eq!(ack["payload"]["queued"], Value::Null, "it no longer waits");
+    let ack = world.answer(conn, "again3");
+    assert_eq!(ack["payload"]["position"], 1, "one place further");
+    world.agent_does("second", Do::Finish);
+    let frames = world.hear(conn);
+    let third = events(&frames, "agent", "third");
+    assert_eq!(third[0]["data"]["phase"], "start");
+    assert_eq!(third[0]["seq"], 2);
 }
 
 #[test]

@@ -281,6 +281,18 @@ pub(crate) fn write_number(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
+/// How many bytes a text takes as a JSON string, quotes left out.
+#[must_use]
+pub fn escaped_len(text: &str) -> usize {
+    text.bytes()
+        .map(|byte| match byte {
+            b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+            0x00..=0x1f => 6,
+            _ => 1,
+        })
+        .sum()
+}
+
 /// Writes a JSON string, quotes included (RFC 8259, section 7).
 pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -383,6 +395,7 @@ mod tests {
         write_text(&mut out, &all);
         let back: String = serde_json::from_slice(&out).unwrap();
         assert_eq!(back, all);
+        assert_eq!(out.len(), escaped_len(&all) + 2);
     }
 
     #[test]

@@ -9,7 +9,6 @@ use openclaw_gateway_service::port::PortSource;
 use openclaw_gateway_service::secret::resolve::{SecretFlags, SecretSource};
 use openclaw_gateway_service::service::{ServeError, Service};
 use openclaw_gateway_service::startup::{self, Auth, Flags, Plan, StartError};
-use openclaw_protocol_core::limits::Limits;
 use openclaw_runtime_smol::threads;
 use smol::stream::StreamExt;
 
@@ -42,8 +41,8 @@ pub(super) fn run(globals: &Globals, args: &Run) -> Result<Exit, Failure> {
         log::warn!("{warning}");
     }
     let plan = prepared.plan.clone();
-    let service =
-        Service::bind(prepared, Limits::default()).map_err(|error| serve_failure(&error))?;
+    let drain = prepared.limits().server.drain;
+    let service = Service::bind(prepared).map_err(|error| serve_failure(&error))?;
     let stopper = service.stopper();
     let announcement = announcement(&plan, service.addresses(), globals);
     threads::run(|executor| async move {
@@ -60,7 +59,7 @@ pub(super) fn run(globals: &Globals, args: &Run) -> Result<Exit, Failure> {
                 if stopping {
                     log::info!("{name}: stopping at once");
                 } else {
-                    log::info!("{name}: stopping; runs may end by themselves for 10 s, a second signal skips that");
+                    log::info!("{name}: stopping; runs may end by themselves for {} ms, a second signal skips that", drain.as_millis());
                 }
                 stopping = true;
                 stopper.stop();

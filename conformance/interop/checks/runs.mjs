@@ -66,6 +66,38 @@ export const runs = [
     },
   },
   {
+    name: "what a tool was called with is told to clients that understand tool events, that it was called to all",
+    when: onlyOurs,
+    async run(scene) {
+      const runner = await scene.client({ caps: ["tool-events"] });
+      const plain = await scene.client();
+      const run = await started(runner, "/tool ls hello");
+      await run.outcome;
+      const phases = (session) => session.heard.events("agent", run.runId)
+        .map((frame) => frame.payload)
+        .filter((payload) => ["item", "tool"].includes(payload.stream))
+        .map((payload) => `${payload.stream} ${payload.data.phase}`);
+      assert.deepEqual(phases(runner), ["item start", "tool start", "tool result", "item end"]);
+      await plain.heard.until("the end of the run", (frame) => frame.event === "chat" && frame.payload.runId === run.runId && frame.payload.state === "final");
+      assert.deepEqual(phases(plain), ["item start", "item end"]);
+      numberedFromOne(run);
+    },
+  },
+  {
+    name: "a run that waits for another is told that it does",
+    when: onlyOurs,
+    async run(scene) {
+      const session = await scene.client();
+      const first = await started(session, "/slow 300ms one");
+      const second = await started(session, "two", { sessionKey: first.params.sessionKey });
+      await Promise.all([first.outcome, second.outcome]);
+      assert.equal(first.accepted[0].queued, undefined);
+      assert.deepEqual([second.accepted[0].queued, second.accepted[0].position], [true, 1]);
+      const status = session.heard.events("agent", second.runId)[0].payload;
+      assert.deepEqual([status.stream, status.data], ["run_status", { phase: "queued", position: 1 }]);
+    },
+  },
+  {
     name: "another operator sees the run, one without scopes does not",
     async run(scene) {
       const [runner, observer, outsider] = [

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use openclaw_protocol_core::json::Object;
 use smol::Timer;
 
-use super::{AgentFault, Backend, Output, Turn, Work};
+use super::{AgentFault, Backend, Output, ToolStep, Turn, Work};
 
 /// How long a word takes, about as long as a quick model takes for one.
 const PACE: Duration = Duration::from_millis(15);
@@ -16,7 +17,8 @@ const MAX_LONG: u32 = 100_000;
 /// Repeats the message word by word.
 ///
 /// What a message begins with drives it otherwise: `/slow 5s text` takes that long, `/fail text`
-/// fails, `/long 1000` says that many words, `/panic` breaks, `/hang` never ends.
+/// fails, `/long 1000` says that many words, `/tool NAME text` calls a tool of that name which
+/// returns the text, `/panic` breaks, `/hang` never ends.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Echo;
 
@@ -26,6 +28,7 @@ enum Order<'a> {
     Slow(Duration, &'a str),
     Long(u32),
     Fail(&'a str),
+    Tool(&'a str, &'a str),
     Panic,
     Hang,
     Misread(&'static str),
@@ -54,6 +57,10 @@ impl Backend for Echo {
                         let gap = if number == 1 { "" } else { " " };
                         output.text(format!("{gap}word{number}")).await;
                     }
+                }
+                Order::Tool(name, text) => {
+                    call_tool(name, text, output).await;
+                    say(text, PACE, output).await;
                 }
                 Order::Fail(text) => return Err(AgentFault(text.to_owned())),
                 Order::Panic => panic!("the echo agent was told to panic"),
@@ -84,6 +91,15 @@ impl<'a> Order<'a> {
                 Ok(count) if count <= MAX_LONG => Self::Long(count),
                 _ => Self::Misread("use /long COUNT with a count up to 100000"),
             },
+            "/tool" if rest.is_empty() => {
+                Self::Misread("use /tool NAME TEXT, for example: /tool ls hello")
+            }
+            "/tool" => {
+                let (name, text) = rest
+                    .split_once(char::is_whitespace)
+                    .unwrap_or((rest, "done"));
+                Self::Tool(name, text)
+            }
             "/fail" if rest.is_empty() => Self::Fail("the echo agent was told to fail"),
             "/fail" => Self::Fail(rest),
             "/panic" => Self::Panic,
@@ -127,6 +143,27 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+async fn call_tool(name: &str, text: &str, output: &dyn Output) {
+    let id = || "call_1".to_owned();
+    let start = ToolStep::Start {
+        id: id(),
+        name: name.to_owned(),
+        args: Object::new().text("text", text).finish(),
+    };
+    output.tool(start).await;
+    Timer::after(PACE).await;
+    let content = Object::new()
+        .text("type", "text")
+        .text("text", text)
+        .finish();
+    let result = ToolStep::Result {
+        id: id(),
+        is_error: false,
+        result: Object::new().array("content", [&content]).finish(),
+    };
+    output.tool(result).await;
+}
+
 async fn say(text: &str, pace: Duration, output: &dyn Output) {
     for word in words(text) {
         Timer::after(pace).await;
@@ -160,6 +197,8 @@ mod tests {
         assert_eq!(Order::read("/hang"), Order::Hang);
         assert_eq!(Order::read(" /panic "), Order::Panic);
         assert_eq!(Order::read("/fail because"), Order::Fail("because"));
+        assert_eq!(Order::read("/tool ls a b"), Order::Tool("ls", "a b"));
+        assert_eq!(Order::read("/tool ls"), Order::Tool("ls", "done"));
         assert_eq!(Order::read("slowly now"), Order::Say("slowly now"));
         for wrong in [
             "/slow",
@@ -168,6 +207,7 @@ mod tests {
             "/slow 99999999999999999999s x",
             "/long -1",
             "/long 100001",
+            "/tool",
         ] {
             assert!(matches!(Order::read(wrong), Order::Misread(_)), "{wrong}");
         }

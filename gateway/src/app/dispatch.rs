@@ -40,8 +40,9 @@ const SYSTEM_EVENT: shape::Object = shape::Object {
 /// The most roles, scopes or tags of one beacon.
 const MAX_NAMES: usize = 32;
 
+const RUN_ID: Kind = Kind::Text { min: 1, max: 1024 };
 const AGENT_WAIT: shape::Object = shape::Object {
-    members: &[required("runId", NAME), optional("timeoutMs", COUNT)],
+    members: &[required("runId", RUN_ID), optional("timeoutMs", COUNT)],
 };
 
 const CHAT_ABORT: shape::Object = shape::Object {
@@ -83,6 +84,8 @@ impl App {
             Method::SystemPresence => Ok(Outcome::success(hub.presence().clone())),
             Method::SystemEvent => system_event(hub, params, now),
             Method::ChatAbort => self.chat_abort(hub, params, now),
+            Method::LastHeartbeat => Ok(Outcome::success(self.heartbeats.last().clone())),
+            Method::SetHeartbeats => self.heartbeats.switch(hub, params, now),
             Method::AgentWait => {
                 return match params::read::<AgentWait>("agent.wait", &AGENT_WAIT, params) {
                     Ok(wait) => self

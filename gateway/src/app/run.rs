@@ -12,26 +12,18 @@ use openclaw_protocol_core::scope::{Audience, Scope};
 use openclaw_protocol_core::time::{Instant, Now};
 use smol::Task;
 
+use super::told::{AGENT_RHYTHM, CHAT_RHYTHM, Told};
+use super::tools::Tools;
 use crate::agents::Turn;
 
-/// The shortest time between two `agent` deltas of one run. Each carries the whole text so far, so
-/// an agent that bursts would otherwise flood its listeners.
-const AGENT_RHYTHM: Duration = Duration::from_millis(10);
-/// The shortest time between two `chat` deltas of one run.
-const CHAT_RHYTHM: Duration = Duration::from_millis(75);
-/// How many bytes of text stretch both by a millisecond, so that a long answer costs its listeners
-/// no more a second than a short one.
-const STRETCH: usize = 16 << 10;
-
 /// A run that was acknowledged and has not ended.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Active {
     pub(super) run_id: Box<str>,
     pub(super) session_key: Arc<str>,
     pub(super) session_id: Arc<str>,
     pub(super) agent_id: String,
-    pub(super) key: idempotency::Key,
-    pub(super) token: hub::Run,
+    pub(super) origin: Origin,
     /// What is to be answered; taken when the work begins.
     pub(super) turn: Option<Turn>,
     /// Its own limit; counts from the beginning of the work.
@@ -41,42 +33,24 @@ pub(super) struct Active {
     pub(super) started_at: Option<u64>,
     pub(super) seq: u64,
     pub(super) text: String,
+    /// What the text takes as JSON, in bytes.
+    pub(super) written: usize,
+    pub(super) tools: Tools,
     pub(super) agent: Told,
     pub(super) chat: Told,
 }
 
-/// What of the text one family of events has been told.
+/// Who wanted a run.
 #[derive(Debug, Default)]
-pub(super) struct Told {
-    bytes: usize,
-    last: Option<Instant>,
-    due: Option<Instant>,
-}
-
-impl Told {
-    /// Whether it is time to tell more; if not, notes when it will be.
-    fn is_time(&mut self, rhythm: Duration, text: &str, now: Now) -> bool {
-        let rhythm = rhythm.max(Duration::from_millis((text.len() / STRETCH) as u64));
-        match self.last {
-            Some(last) if now.at < last + rhythm => {
-                self.due = Some(last + rhythm);
-                false
-            }
-            _ => true,
-        }
-    }
-
-    /// Takes what was not told yet; `None` when everything was.
-    fn take<'a>(&mut self, text: &'a str, now: Now) -> Option<&'a str> {
-        self.due = None;
-        let rest = &text[self.bytes..];
-        if rest.is_empty() {
-            return None;
-        }
-        self.bytes = text.len();
-        self.last = Some(now.at);
-        Some(rest)
-    }
+pub(super) enum Origin {
+    /// A client, which waits for its end.
+    Request {
+        key: idempotency::Key,
+        token: hub::Run,
+    },
+    /// The gateway itself.
+    #[default]
+    Heartbeat,
 }
 
 /// How a run ended.
@@ -140,7 +114,16 @@ impl Active {
         self.deadline.is_some_and(|deadline| deadline <= now.at)
     }
 
-    fn tell_agent(&mut self, hub: &mut Hub, now: Now) {
+    /// Other runs of its session come first.
+    pub(super) fn tell_queued(&mut self, hub: &mut Hub, ahead: usize, now: Now) {
+        let data = Object::new()
+            .text("phase", "queued")
+            .number("position", ahead as u64)
+            .finish();
+        self.push_agent(hub, "run_status", &data, Class::Ordinary, now);
+    }
+
+    pub(super) fn tell_agent(&mut self, hub: &mut Hub, now: Now) {
         let Some(delta) = self.agent.take(&self.text, now) else {
             return;
         };
@@ -167,12 +150,17 @@ impl Active {
     /// The run is over: pushes what is left to say, and returns the final answer.
     pub(super) fn end(&mut self, hub: &mut Hub, end: &End, now: Now) -> (Outcome, Ended) {
         self.work = None;
+        self.end_tools(hub, now);
         self.tell_agent(hub, now);
         match end {
             End::Done => self.end_done(hub, now),
             End::Failed(text) => self.end_failed(hub, code::UNAVAILABLE, text, None, now),
             End::TimedOut(limit) => {
-                let text = format!("agent run timed out after {} s", limit.as_secs());
+                let text = if limit.subsec_nanos() == 0 {
+                    format!("agent run timed out after {} s", limit.as_secs())
+                } else {
+                    format!("agent run timed out after {} ms", limit.as_millis())
+                };
                 self.end_failed(hub, code::AGENT_TIMEOUT, &text, Some("timeout"), now)
             }
             End::Aborted(reason) => self.end_aborted(hub, reason, now),
@@ -335,7 +323,20 @@ impl Active {
         self.push_agent(hub, "lifecycle", &data.finish(), Class::Ordinary, now);
     }
 
-    fn push_agent(&mut self, hub: &mut Hub, stream: &str, data: &Json, class: Class, now: Now) {
+    pub(super) fn push_agent(
+        &mut self,
+        hub: &mut Hub,
+        stream: &str,
+        data: &Json,
+        class: Class,
+        now: Now,
+    ) {
+        let payload = self.agent_payload(stream, data, now);
+        push(hub, "agent", payload, class, now);
+    }
+
+    /// The payload of the next `agent` event; it takes the run's next number.
+    pub(super) fn agent_payload(&mut self, stream: &str, data: &Json, now: Now) -> Json {
         self.seq += 1;
         let payload = Object::new()
             .text("runId", &self.run_id)
@@ -345,9 +346,11 @@ impl Active {
             .text("stream", stream)
             .json("data", data)
             .number("seq", self.seq)
-            .number("ts", now.unix_ms)
-            .finish();
-        push(hub, "agent", payload, class, now);
+            .number("ts", now.unix_ms);
+        match self.origin {
+            Origin::Request { .. } => payload.finish(),
+            Origin::Heartbeat => payload.boolean("isHeartbeat", true).finish(),
+        }
     }
 }
 

@@ -7,10 +7,14 @@ use jsonc_parser::errors::{ParseError, ParseErrorKind};
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use super::{AuthConfig, AuthMode, Bind, Config, ConfigFault, GatewayConfig, Mode, RemoteConfig};
+use super::{heartbeat, limits};
 use crate::secret::Secret;
 
 /// How much of an unknown key's name is kept, in bytes.
 const NAME_LIMIT: usize = 120;
+
+/// The largest whole number that a float holds exactly, as all below it.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 type Result<T> = std::result::Result<T, ConfigFault>;
 
@@ -32,6 +36,10 @@ pub(super) fn config(text: &str) -> Result<Config> {
         match name {
             "gateway" => {
                 config.gateway = gateway(object("gateway", value)?, &mut config.unknown_keys)?;
+            }
+            "agents" => {
+                let section = object("agents", value)?;
+                config.heartbeat = heartbeat::agents(section, &mut config.unknown_keys)?;
             }
             _ => unknown(&mut config.unknown_keys, "", name),
         }
@@ -66,6 +74,9 @@ fn gateway(section: &Object<'_>, strangers: &mut Vec<String>) -> Result<GatewayC
             }
             "auth" => config.auth = auth(object("gateway.auth", value)?, strangers)?,
             "remote" => config.remote = remote(object("gateway.remote", value)?, strangers)?,
+            "limits" => {
+                config.limits = limits::limits(object("gateway.limits", value)?, strangers)?;
+            }
             _ => unknown(strangers, "gateway.", name),
         }
     }
@@ -117,7 +128,9 @@ fn remote(section: &Object<'_>, strangers: &mut Vec<String>) -> Result<RemoteCon
     Ok(config)
 }
 
-fn members<'o>(object: &'o Object<'_>) -> impl Iterator<Item = (&'o str, &'o Value<'o>)> {
+pub(super) fn members<'o>(
+    object: &'o Object<'_>,
+) -> impl Iterator<Item = (&'o str, &'o Value<'o>)> {
     object.properties.iter().map(|property| {
         let name = match &property.name {
             ObjectPropName::String(name) => name.value.as_ref(),
@@ -127,14 +140,14 @@ fn members<'o>(object: &'o Object<'_>) -> impl Iterator<Item = (&'o str, &'o Val
     })
 }
 
-fn object<'v>(key: &'static str, value: &'v Value<'v>) -> Result<&'v Object<'v>> {
+pub(super) fn object<'v>(key: &'static str, value: &'v Value<'v>) -> Result<&'v Object<'v>> {
     value.as_object().ok_or(ConfigFault::Value {
         key,
-        expectation: "must be an object",
+        expectation: "must be an object".into(),
     })
 }
 
-fn word<T>(
+pub(super) fn word<T>(
     key: &'static str,
     value: &Value<'_>,
     expectation: &'static str,
@@ -143,7 +156,10 @@ fn word<T>(
     value
         .as_string_lit()
         .and_then(|text| read(&text.value))
-        .ok_or(ConfigFault::Value { key, expectation })
+        .ok_or_else(|| ConfigFault::Value {
+            key,
+            expectation: expectation.into(),
+        })
 }
 
 fn secret(key: &'static str, value: &Value<'_>) -> Result<Secret> {
@@ -159,35 +175,43 @@ fn secret(key: &'static str, value: &Value<'_>) -> Result<Secret> {
             "must be a string"
         }
     };
-    Err(ConfigFault::Value { key, expectation })
+    Err(ConfigFault::Value {
+        key,
+        expectation: expectation.into(),
+    })
 }
 
 fn port(key: &'static str, value: &Value<'_>) -> Result<u16> {
     value
         .as_number_lit()
-        .and_then(|number| whole(number.value))
+        .and_then(|number| integer(number.value))
+        .and_then(|port| u16::try_from(port).ok())
         .filter(|port| *port != 0)
         .ok_or(ConfigFault::Value {
             key,
-            expectation: "must be an integer from 1 to 65535",
+            expectation: "must be an integer from 1 to 65535".into(),
         })
 }
 
-fn whole(number: &str) -> Option<u16> {
+/// Reads a whole number in any of JSON5's spellings.
+pub(super) fn integer(number: &str) -> Option<u64> {
     let number = number.strip_prefix('+').unwrap_or(number);
     if let Some(digits) = number
         .strip_prefix("0x")
         .or_else(|| number.strip_prefix("0X"))
     {
-        return u16::from_str_radix(digits, 16).ok();
+        return u64::from_str_radix(digits, 16).ok();
+    }
+    if let Ok(number) = number.parse() {
+        return Some(number);
     }
     // 18789.0 and 1.8789e4 are whole numbers too.
     let number: f64 = number.parse().ok()?;
-    let fits = number.fract() == 0.0 && (0.0..=f64::from(u16::MAX)).contains(&number);
-    fits.then_some(number as u16)
+    let fits = number.fract() == 0.0 && (0.0..=EXACT).contains(&number);
+    fits.then_some(number as u64)
 }
 
-fn unknown(strangers: &mut Vec<String>, section: &str, name: &str) {
+pub(super) fn unknown(strangers: &mut Vec<String>, section: &str, name: &str) {
     let mut path = section.to_owned();
     let plain = !name.is_empty()
         && name

@@ -212,7 +212,7 @@ mod tests {
         assert!(create(&path, &Secret::new("first").expect("not blank")).expect("written"));
         assert!(!create(&path, &Secret::new("second").expect("not blank")).expect("not replaced"));
         let found = read(&path).expect("no fault").expect("a file");
-        assert_eq!(found.secret.expose(), "second");
+        assert_eq!(found.secret.expose(), "first", "it stays");
         assert!(!found.exposed);
         let names: Vec<_> = fs::read_dir(path.parent().expect("a parent"))
             .expect("a directory")

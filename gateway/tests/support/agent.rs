@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use openclaw_gateway_service::agents::{AgentFault, Backend, Output, Turn, Work};
+use openclaw_gateway_service::agents::{AgentFault, Backend, Output, ToolStep, Turn, Work};
 use smol::channel::{Receiver, Sender, unbounded};
 
 /// What an agent does next; one that is told nothing hangs.
 #[derive(Debug)]
 pub(crate) enum Do {
     Say(String),
+    Use(ToolStep),
     Finish,
     Fail(&'static str),
     Panic,
@@ -97,6 +98,7 @@ async fn obey(
     while let Ok(order) = orders.recv().await {
         match order {
             Do::Say(text) => output.text(text).await,
+            Do::Use(step) => output.tool(step).await,
             Do::Finish => return Ok(()),
             Do::Fail(text) => return Err(AgentFault(text.to_owned())),
             Do::Panic => panic!("as the test says"),

@@ -18,6 +18,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) scopes: &'a [&'a str],
     pub(crate) auth: Value,
     pub(crate) versions: (u32, u32),
+    pub(crate) caps: &'a [&'a str],
+    pub(crate) instance: Option<&'a str>,
     pub(crate) device: Option<Device>,
 }
 
@@ -30,6 +32,8 @@ impl Default for Caller<'_> {
             scopes: &[],
             auth: json!({"token": TOKEN}),
             versions: (3, 4),
+            caps: &[],
+            instance: None,
             device: None,
         }
     }
@@ -46,6 +50,12 @@ impl Caller<'_> {
             "scopes": self.scopes,
             "auth": self.auth,
         });
+        if !self.caps.is_empty() {
+            params["caps"] = json!(self.caps);
+        }
+        if let Some(instance) = self.instance {
+            params["client"]["instanceId"] = json!(instance);
+        }
         if let Some(device) = &self.device {
             params["device"] = device.prove(self, nonce, now_ms);
         }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use openclaw_gateway_service::config::HeartbeatConfig;
 use openclaw_gateway_service::secret::resolve::SecretKind;
 use openclaw_protocol_core::hello::ok::Welcome;
 use openclaw_protocol_core::hub::Peer;
@@ -52,6 +53,7 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) secret: Option<(SecretKind, &'static str)>,
     pub(crate) beginning_ms: u64,
+    pub(crate) heartbeat: HeartbeatConfig,
 }
 
 impl Default for Settings {
@@ -60,6 +62,7 @@ impl Default for Settings {
             limits: Limits::default(),
             secret: Some((SecretKind::Token, TOKEN)),
             beginning_ms: BEGINNING_MS,
+            heartbeat: HeartbeatConfig::default(),
         }
     }
 }

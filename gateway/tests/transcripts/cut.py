@@ -11,7 +11,7 @@ import pathlib
 import sys
 
 HERE = pathlib.Path(__file__).parent
-SERVED = {"connect", "health", "status", "system-presence", "system-event", "agent", "agent.wait", "chat.abort"}
+SERVED = {"connect", "health", "status", "system-presence", "system-event", "agent", "agent.wait", "chat.abort", "set-heartbeats"}
 # Requests that stand for any harmless one, or that we answer under another name.
 STAND_IN = {"last-heartbeat": "status", "chat.send": "agent"}
 # Their moment depends on when the recorded gateway had been started.

@@ -1,5 +1,9 @@
 //! Who is there: one row per device, instance or connection, and when to push the list.
 
+mod row;
+
+pub use row::Row;
+
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -27,79 +31,6 @@ const MAX_TEXT: usize = 128;
 const MAX_SCOPES: usize = 16;
 /// What presence pushes may take of all connections together, in bytes per second.
 const BYTES_PER_SECOND: usize = 64 << 20;
-
-/// What is known of one participant; members that are not known are left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Row {
-    /// The name of its host, or of the program.
-    pub host: Option<String>,
-    /// Its address.
-    pub ip: Option<String>,
-    /// Its version.
-    pub version: Option<String>,
-    /// Its operating system.
-    pub platform: Option<String>,
-    /// The family of its device.
-    pub device_family: Option<String>,
-    /// The model of its device.
-    pub model_identifier: Option<String>,
-    /// How it is used.
-    pub mode: Option<String>,
-    /// How long ago it had input from its user, in seconds.
-    pub last_input_seconds: Option<u64>,
-    /// Why the row was written.
-    pub reason: Option<String>,
-    /// Tags of its own choice.
-    pub tags: Vec<String>,
-    /// The row in one line, for people.
-    pub text: Option<String>,
-    /// Its device.
-    pub device_id: Option<String>,
-    /// Its roles.
-    pub roles: Vec<String>,
-    /// Its scopes.
-    pub scopes: Vec<String>,
-    /// What stays the same when it reconnects.
-    pub instance_id: Option<String>,
-    /// Since when it is connected, in milliseconds since 1970.
-    pub online_since: Option<u64>,
-}
-
-impl Row {
-    fn write(&self, ts: u64) -> Json {
-        let mut object = Object::new()
-            .maybe_text("host", self.host.as_deref())
-            .maybe_text("ip", self.ip.as_deref())
-            .maybe_text("version", self.version.as_deref())
-            .maybe_text("platform", self.platform.as_deref())
-            .maybe_text("deviceFamily", self.device_family.as_deref())
-            .maybe_text("modelIdentifier", self.model_identifier.as_deref())
-            .maybe_text("mode", self.mode.as_deref())
-            .maybe_text("deviceId", self.device_id.as_deref());
-        if let Some(seconds) = self.last_input_seconds {
-            object = object.number("lastInputSeconds", seconds);
-        }
-        for (name, values) in [
-            ("roles", &self.roles),
-            ("scopes", &self.scopes),
-            ("tags", &self.tags),
-        ] {
-            if !values.is_empty() {
-                object = object.texts(name, values);
-            }
-        }
-        object = object
-            .maybe_text("instanceId", self.instance_id.as_deref())
-            .maybe_text("reason", self.reason.as_deref());
-        if let Some(since) = self.online_since {
-            object = object.number("onlineSince", since);
-        }
-        object
-            .number("ts", ts)
-            .maybe_text("text", self.text.as_deref())
-            .finish()
-    }
-}
 
 /// What makes two announcements the same participant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -277,15 +208,18 @@ impl Presence {
     }
 
     /// Adds or replaces the row of a beacon: keyed by its instance, else its device, else its
-    /// text.
-    pub(super) fn announce(&mut self, row: Row, now: Now) {
-        let key = if let Some(instance) = &row.instance_id {
-            Key::Instance(instance.as_str().into())
-        } else if let Some(device) = &row.device_id {
-            Key::Device(device.as_str().into())
-        } else {
-            Key::Text(row.text.clone().unwrap_or_default().into())
-        };
+    /// text. Of a connected instance or device it is the row, and stays that.
+    pub(super) fn announce(&mut self, mut row: Row, now: Now) {
+        let key = self.key_of(&row);
+        if let Some(known) = self
+            .entries
+            .get(&key)
+            .filter(|entry| !entry.live.is_empty())
+        {
+            row.online_since = known.row.online_since;
+            row.device_id = row.device_id.or_else(|| known.row.device_id.clone());
+            row.instance_id = row.instance_id.or_else(|| known.row.instance_id.clone());
+        }
         let json = row.write(now.unix_ms);
         self.changed();
         let version = self.version;
@@ -311,6 +245,23 @@ impl Presence {
         entry.json = json;
         self.drop_surplus();
         self.next_push = self.spent_until;
+    }
+
+    fn key_of(&self, row: &Row) -> Key {
+        let Some(instance) = &row.instance_id else {
+            return match &row.device_id {
+                Some(device) => Key::Device(device.as_str().into()),
+                None => Key::Text(row.text.as_deref().unwrap_or_default().into()),
+            };
+        };
+        // A device that connected names its instance too; its row is kept under the device.
+        let connected = self.entries.iter().find(|(_, entry)| {
+            !entry.live.is_empty() && entry.row.instance_id.as_ref() == Some(instance)
+        });
+        connected.map_or_else(
+            || Key::Instance(instance.as_str().into()),
+            |(key, _)| key.clone(),
+        )
     }
 
     /// When the list must be pushed, or when a row has been kept long enough.
