@@ -196,7 +196,8 @@ impl Outbox {
 
     /// Whether [`Self::pull`] has something to give.
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.close.is_none()
+        let is_hole = |entry: &Entry| matches!(entry, Entry::Hole(_));
+        self.close.is_none() && self.entries.iter().all(is_hole)
     }
 
     /// The bytes that wait, those included that were pulled and are not yet written.
