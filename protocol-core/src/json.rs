@@ -315,6 +315,16 @@ pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// The size of what [`write_text`] writes, in bytes.
+pub(crate) fn text_len(text: &str) -> usize {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0x00..=0x1f => 6,
+        _ => 1,
+    };
+    text.bytes().map(escaped).sum::<usize>() + 2
+}
+
 /// Whether arrays and objects in `text` nest at most [`MAX_DEPTH`] deep.
 ///
 /// Counts brackets outside strings; for text that is not JSON the answer means nothing, but is
@@ -382,6 +392,7 @@ mod tests {
         let mut out = Vec::new();
         write_text(&mut out, &all);
         let back: String = serde_json::from_slice(&out).unwrap();
+        assert_eq!(text_len(&all), out.len());
         assert_eq!(back, all);
     }
 
