@@ -162,8 +162,18 @@ fn nearly_a_frame() -> impl Strategy<Value = String> {
 /// The parameters of a `connect`, or such as have one member of another shape.
 pub(crate) fn nearly_a_connect() -> impl Strategy<Value = String> {
     let places = [
-        "/minProtocol", "/maxProtocol", "/client", "/client/id", "/client/mode", "/client/version",
-        "/role", "/scopes", "/scopes/0", "/device", "/device/signedAt", "/device/nonce",
+        "/minProtocol",
+        "/maxProtocol",
+        "/client",
+        "/client/id",
+        "/client/mode",
+        "/client/version",
+        "/role",
+        "/scopes",
+        "/scopes/0",
+        "/device",
+        "/device/signedAt",
+        "/device/nonce",
     ];
     let whole = Joiner {
         scopes: READ,
@@ -176,8 +186,10 @@ pub(crate) fn nearly_a_connect() -> impl Strategy<Value = String> {
     proptest::option::of(member).prop_map(move |change| {
         let mut params = whole.params();
         if let Some((place, value)) = change
-            && let (Some(place), Ok(value)) =
-                (params.pointer_mut(places[place]), serde_json::from_str(&value))
+            && let (Some(place), Ok(value)) = (
+                params.pointer_mut(places[place]),
+                serde_json::from_str(&value),
+            )
         {
             *place = value;
         }

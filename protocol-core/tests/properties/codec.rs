@@ -12,9 +12,7 @@ use openclaw_protocol_core::scope::Audience;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::arbitrary::{
-    cases, json_text, message, name, nearly_a_connect, outcome, payload, text,
-};
+use super::arbitrary::{cases, json_text, message, name, nearly_a_connect, outcome, payload, text};
 
 proptest! {
     #![proptest_config(cases(256))]

@@ -16,11 +16,22 @@ use super::support::{self, Clock, Joiner, NONCE, READ, millis};
 /// Something that happens to a connection.
 #[derive(Clone, Debug)]
 enum Op {
-    Publish { class: u8, hears: bool, size: usize },
+    Publish {
+        class: u8,
+        hears: bool,
+        size: usize,
+    },
     Ask(String),
     Hear(Vec<u8>),
-    Answer { which: usize, last: bool, size: usize },
-    Refuse { which: usize, outcome: Outcome },
+    Answer {
+        which: usize,
+        last: bool,
+        size: usize,
+    },
+    Refuse {
+        which: usize,
+        outcome: Outcome,
+    },
     Pull(u8),
     Sent,
     Pass(u64),
@@ -48,16 +59,23 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    (1..8_usize, 200..20_000_usize, 4_000..70_000_usize, 5_000..150_000_usize, 1..6_usize).prop_map(
-        |(outbox_soft_pushes, outbox_soft, frame, outbox, open_calls)| Limits {
-            outbox_soft_pushes,
-            outbox_soft,
-            frame,
-            outbox,
-            open_calls,
-            ..Limits::default()
-        },
+    (
+        1..8_usize,
+        200..20_000_usize,
+        4_000..70_000_usize,
+        5_000..150_000_usize,
+        1..6_usize,
     )
+        .prop_map(
+            |(outbox_soft_pushes, outbox_soft, frame, outbox, open_calls)| Limits {
+                outbox_soft_pushes,
+                outbox_soft,
+                frame,
+                outbox,
+                open_calls,
+                ..Limits::default()
+            },
+        )
 }
 
 fn publication(class: u8, hears: bool, size: usize) -> Publication {
@@ -70,7 +88,12 @@ fn publication(class: u8, hears: bool, size: usize) -> Publication {
     };
     let payload = support::json(json!("x".repeat(size)));
     let scope = if hears { Scope::Read } else { Scope::Pairing };
-    Publication { event, payload, audience: Audience::Operators(scope), class }
+    Publication {
+        event,
+        payload,
+        audience: Audience::Operators(scope),
+        class,
+    }
 }
 
 fn act(queue: &mut Queue, op: Op) {
@@ -86,7 +109,11 @@ fn act(queue: &mut Queue, op: Op) {
             queue.answer(which, last, Outcome::success(payload));
         }
         Op::Refuse { which, outcome } => queue.answer(which, true, outcome),
-        Op::Pull(count) => (0..count).for_each(|_| drop(queue.pull())),
+        Op::Pull(count) => {
+            for _ in 0..count {
+                queue.pull();
+            }
+        }
         Op::Sent => queue.sent(),
         Op::Pass(ms) => queue.pass(ms),
         Op::Close => queue.close(),
@@ -95,7 +122,7 @@ fn act(queue: &mut Queue, op: Op) {
 }
 
 proptest! {
-    #![proptest_config(cases(256))]
+    #![proptest_config(cases(128))]
 
     /// Numbers run 1, 2, 3 … minus declared drops, what waits is exactly what comes, nobody hears
     /// what is not for them, and what is due is done at once.

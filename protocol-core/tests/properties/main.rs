@@ -9,7 +9,6 @@ mod arbitrary;
 mod clients;
 mod codec;
 mod connections;
-mod delays;
 mod histories;
 mod hubs;
 mod queue;

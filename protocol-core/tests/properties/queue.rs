@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use openclaw_protocol_core::fault::Consequence;
-use openclaw_protocol_core::frame::{Close, INVALID_ID};
 use openclaw_protocol_core::frame::from_gateway::FromGateway;
 use openclaw_protocol_core::frame::inbound::Inbound;
 use openclaw_protocol_core::frame::outgoing::{
     Class, Frame, Outcome, Publication, StateVersion, Transmit,
 };
+use openclaw_protocol_core::frame::{Close, INVALID_ID};
 use openclaw_protocol_core::json::Json;
 use openclaw_protocol_core::limits::Limits;
 use openclaw_protocol_core::server::{Call, ConnId, Connection, Delivery, Event};
@@ -59,7 +59,11 @@ impl Queue {
         let clock = support::Clock::default();
         let now = clock.now();
         let mut connection = Connection::new(ConnId(1), limits, NONCE, 0, now);
-        let params = Joiner { scopes: READ, ..Joiner::default() }.params();
+        let params = Joiner {
+            scopes: READ,
+            ..Joiner::default()
+        }
+        .params();
         let frame = json!({"type": "req", "id": "c", "method": "connect", "params": params});
         connection.handle_frame(Inbound::decode(&Bytes::from(frame.to_string())), now);
         let Some(Event::Connect { applicant, params }) = connection.poll_event() else {
@@ -93,7 +97,10 @@ impl Queue {
     pub(crate) fn agrees(&self) {
         let sum: usize = self.waiting.iter().map(|entry| entry.weight).sum();
         assert_eq!(self.connection.queued_bytes(), sum + self.in_flight);
-        let comes = self.waiting.iter().any(|entry| !matches!(entry.kind, Kind::Hole));
+        let comes = self
+            .waiting
+            .iter()
+            .any(|entry| !matches!(entry.kind, Kind::Hole));
         let close_comes = self.closing && !self.close_told;
         assert_eq!(self.connection.has_output(), comes || close_comes);
     }
@@ -102,18 +109,30 @@ impl Queue {
         let size = publication.payload.len();
         let publication = Arc::new(publication);
         let before = self.connection.queued_bytes();
-        let pushes = self.waiting.iter().filter(|entry| matches!(entry.kind, Kind::Push(_)));
-        let slow = before > self.limits.outbox_soft
-            || pushes.count() >= self.limits.outbox_soft_pushes;
+        let pushes = self
+            .waiting
+            .iter()
+            .filter(|entry| matches!(entry.kind, Kind::Push(_)));
+        let slow =
+            before > self.limits.outbox_soft || pushes.count() >= self.limits.outbox_soft_pushes;
         let delivery = self.connection.publish(&publication, self.now());
         if !hears || self.closing {
             assert_eq!(delivery, Delivery::NotForThem);
         } else if delivery == Delivery::Dropped {
             let too_large = size + 256 > self.limits.frame;
-            assert!(too_large || (slow && publication.class == Class::Delta), "dropped for nothing");
-            self.waiting.push_back(Entry { kind: Kind::Hole, weight: 0 });
+            assert!(
+                too_large || (slow && publication.class == Class::Delta),
+                "dropped for nothing"
+            );
+            self.waiting.push_back(Entry {
+                kind: Kind::Hole,
+                weight: 0,
+            });
         } else {
-            assert!(!slow || publication.class != Class::Delta, "a slow peer is spared the stream");
+            assert!(
+                !slow || publication.class != Class::Delta,
+                "a slow peer is spared the stream"
+            );
             self.coalesce(publication.class);
             self.queued(Kind::Push(publication), size);
         }
@@ -145,14 +164,23 @@ impl Queue {
         let size = outcome.payload.as_ref().map_or(0, Json::len);
         let now = self.now();
         if last || acknowledged {
-            self.connection.finish(call, outcome, now).expect("its own token");
+            self.connection
+                .finish(call, outcome, now)
+                .expect("its own token");
         } else {
             let payload = outcome.payload.unwrap_or(Json::null());
-            let call = self.connection.interim(call, payload, now).expect("its own token");
+            let call = self
+                .connection
+                .interim(call, payload, now)
+                .expect("its own token");
             self.calls.push((call, id.clone(), true));
         }
         if !self.closing {
-            let least = if size + ENVELOPE > self.limits.frame { 0 } else { size };
+            let least = if size + ENVELOPE > self.limits.frame {
+                0
+            } else {
+                size
+            };
             self.queued(Kind::Reply(id), least);
         }
         self.heed_faults(INVALID_ID);
@@ -163,7 +191,13 @@ impl Queue {
     pub(crate) fn pull(&mut self) -> bool {
         let transmit = self.connection.poll_transmit(StateVersion::default());
         let mut entry = self.waiting.pop_front();
-        while matches!(entry, Some(Entry { kind: Kind::Hole, .. })) {
+        while matches!(
+            entry,
+            Some(Entry {
+                kind: Kind::Hole,
+                ..
+            })
+        ) {
             self.numbered += 1;
             entry = self.waiting.pop_front();
         }
@@ -186,13 +220,20 @@ impl Queue {
 
     fn is_expected(&mut self, frame: &Frame, kind: &Kind) {
         let text = frame.encode();
-        assert!(text.len() <= self.limits.frame, "{} bytes are too many", text.len());
+        assert!(
+            text.len() <= self.limits.frame,
+            "{} bytes are too many",
+            text.len()
+        );
         let read = FromGateway::decode(&Bytes::from(text));
         match (read, kind) {
             (FromGateway::Response { id, .. }, Kind::Reply(expected)) => assert_eq!(id, *expected),
             (FromGateway::Push(push), Kind::Push(expected)) => {
                 self.numbered += 1;
-                assert_eq!((push.seq, &*push.event), (Some(self.numbered), expected.event));
+                assert_eq!(
+                    (push.seq, &*push.event),
+                    (Some(self.numbered), expected.event)
+                );
                 assert_eq!(push.payload, expected.payload);
             }
             (read, expected) => panic!("{read:?} in the place of {expected:?}"),
@@ -214,20 +255,28 @@ impl Queue {
             self.forgotten();
         } else if !self.closing && self.connection.queued_bytes() > before {
             let weight = self.connection.queued_bytes() - before;
-            self.waiting.push_back(Entry { kind: Kind::Ping, weight });
+            self.waiting.push_back(Entry {
+                kind: Kind::Ping,
+                weight,
+            });
         }
         self.heed_faults(INVALID_ID);
         self.agrees();
         let rest = format!("{:?}", self.connection);
         self.connection.handle_timeout(self.now());
-        assert_eq!(format!("{:?}", self.connection), rest, "it is idle the second time");
+        assert_eq!(
+            format!("{:?}", self.connection),
+            rest,
+            "it is idle the second time"
+        );
         let due = self.connection.poll_timeout();
         assert!(due.is_none_or(|due| due.at > self.now().at));
     }
 
     /// The gateway ends the connection.
     pub(crate) fn close(&mut self) {
-        self.connection.close(Close::new(1012, "service restart"), self.now());
+        self.connection
+            .close(Close::new(1012, "service restart"), self.now());
         self.heed_faults(INVALID_ID);
         self.agrees();
     }
@@ -301,8 +350,7 @@ impl Queue {
 
     fn end_queue(&mut self) {
         self.closing = true;
-        self.waiting.retain(|entry| {
-            matches!(&entry.kind, Kind::Reply(_)) && entry.weight <= SMALL_REPLY
-        });
+        self.waiting
+            .retain(|entry| matches!(&entry.kind, Kind::Reply(_)) && entry.weight <= SMALL_REPLY);
     }
 }
