@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::json::{Json, write_number, write_text};
+use crate::json::{Json, text_len, write_number, write_text};
 
 /// The codes of [`ErrorShape::code`] that this crate or a gateway sends.
 pub mod code {
@@ -123,7 +123,10 @@ impl ErrorShape {
     }
 
     pub(crate) fn weight(&self) -> usize {
-        self.code.len() + self.message.len() + self.details.as_ref().map_or(0, Json::len) + 64
+        text_len(&self.code)
+            + text_len(&self.message)
+            + self.details.as_ref().map_or(0, Json::len)
+            + 96
     }
 }
 

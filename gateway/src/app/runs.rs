@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use openclaw_protocol_core::hub::Hub;
 use openclaw_protocol_core::idempotency::{Bounds, Table};
-use openclaw_protocol_core::json::{cut, escaped_len};
+use openclaw_protocol_core::json::{cut, text_len};
 use openclaw_protocol_core::server::{Call, ConnId};
 use openclaw_protocol_core::time::{Instant, Now};
 use openclaw_runtime_smol::random;
@@ -137,7 +137,7 @@ impl Runs {
         let Some(run) = self.active.get_mut(&serial) else {
             return;
         };
-        run.written += escaped_len(delta);
+        run.written += text_len(delta) - 2;
         if run.written > MAX_TEXT {
             let text = format!("the agent's answer is longer than {MAX_TEXT} bytes");
             self.end(hub, serial, &End::Failed(text), now);

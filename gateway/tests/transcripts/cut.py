@@ -1,8 +1,8 @@
 """Cuts recordings of the reference gateway down to what replay.rs compares.
 
-    python3 cut.py FOLDER_OF_RECORDINGS NAME...
+    python3 cut.py FOLDER_OF_RECORDINGS FOLDER NAME...
 
-Writes NAME.jsonl beside itself: what the client did, word for word, and of what the gateway did
+Writes FOLDER/NAME.jsonl: what the client did, word for word, and of what the gateway did
 one line of words a frame (`shape`). Payloads, times, names of machines and prose are left out.
 """
 
@@ -10,7 +10,6 @@ import json
 import pathlib
 import sys
 
-HERE = pathlib.Path(__file__).parent
 SERVED = {"connect", "health", "status", "system-presence", "system-event", "agent", "agent.wait", "chat.abort", "set-heartbeats"}
 # Requests that stand for any harmless one, or that we answer under another name.
 STAND_IN = {"last-heartbeat": "status", "chat.send": "agent"}
@@ -50,9 +49,9 @@ def shape(frame):
     return f"res {words(frame['id'])} {error['code']} {words(error['message'])}{details}{named}"
 
 
-def cut(lines):
+def cut(lines, patience):
     out, hidden, origin, greeted, spoken = [], set(), None, set(), set()
-    messages, told = {}, set()
+    messages, told, plain = {}, set(), set()
     for line in lines:
         t, conn, text = line["t"], line.get("conn", ""), line.get("text", "")
         if line["dir"] == "note" and text.startswith("{"):
@@ -67,6 +66,8 @@ def cut(lines):
                 method = frame["method"]
                 if method in STAND_IN and (method != "chat.send" or "message" in frame["params"]):
                     text = text.replace(f'"method":"{method}"', f'"method":"{STAND_IN[method]}"')
+                    if method == "last-heartbeat":
+                        plain.add((conn, frame.get("id")))
                     method = STAND_IN[method]
                 elif method and method not in SERVED and "bogus" not in method:
                     hidden.add((conn, frame.get("id")))
@@ -91,11 +92,14 @@ def cut(lines):
                 step = played(frame["payload"], messages, told)
                 if step:
                     out.append({"t": t, "agent": step})
+            if (conn, frame.get("id")) in plain and frame.get("ok"):
+                # What it says of heartbeats is not what its stand-in says.
+                frame["payload"] = None
             if at(frame, "payload.type") == "hello-ok":
                 greeted.add(conn)
             out.append({"t": t, "conn": conn, "hear": shape(frame)})
         elif line["dir"] == "close":
-            by_client = line["code"] == 1000 and (conn in greeted or (conn not in spoken and t < 14000))
+            by_client = line["code"] == 1000 and (conn in greeted or (conn not in spoken and t < patience))
             if by_client:
                 out.append({"t": t, "conn": conn, "gone": True})
             else:
@@ -114,7 +118,12 @@ def played(payload, messages, told):
     data = payload["data"]
     if payload["stream"] == "assistant" and data.get("delta"):
         return {"message": message, "say": data["delta"]}
-    if payload["stream"] == "lifecycle" and data.get("phase") == "finishing" and "error" not in data:
+    if payload["stream"] == "lifecycle" and data.get("phase") in ("finishing", "end") and "error" not in data:
+        # Protocol 3 has no `finishing`; where there is one, the end that follows it says nothing new.
+        ended = (payload["runId"], "end")
+        if ended in told or data.get("aborted"):
+            return None
+        told.add(ended)
         return {"message": message, "end": "well"}
     if payload["stream"] == "lifecycle" and data.get("phase") == "error" and not data.get("aborted"):
         return {"message": message, "end": "badly"}
@@ -122,12 +131,14 @@ def played(payload, messages, told):
 
 
 def main():
-    source = pathlib.Path(sys.argv[1])
-    for name in sys.argv[2:]:
+    source, target = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+    # How long that gateway waited for a handshake: who says nothing and is closed earlier left by itself.
+    patience = 2900 if target.name == "v3" else 14000
+    for name in sys.argv[3:]:
         lines = [json.loads(line) for line in (source / f"{name}.jsonl").read_text().splitlines()]
-        text = "".join(words(line) + "\n" for line in cut(lines))
+        text = "".join(words(line) + "\n" for line in cut(lines, patience))
         text = text.replace("28789", "18789").replace("⚠️ stub/stub-1 request failed (provider internal error, HTTP 500). This is usually temporary — try again shortly.", "the provider failed")
-        (HERE / f"{name}.jsonl").write_text(text)
+        (target / f"{name}.jsonl").write_text(text)
 
 
 main()

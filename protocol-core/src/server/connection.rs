@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 use super::calls::{Acknowledged, Calls};
-use super::outbox::{Delivery, Outbox};
+use super::outbox::{self, Delivery, Outbox};
 use super::token::{Applicant, Call, ConnId, Misuse, Wrong};
 use crate::error_shape::ErrorShape;
 use crate::fault::{Consequence, PeerFault};
@@ -274,8 +274,8 @@ impl Connection {
         let request = core::mem::take(&mut deciding.request);
         let held = core::mem::take(&mut deciding.held);
         let caps = core::mem::take(&mut deciding.caps);
-        let hello = hello(protocol);
-        if hello.len() + request.len() > self.limits.frame {
+        let hello = Outcome::success(hello(protocol));
+        if !outbox::fits(&request, &hello, &self.limits) {
             let error = ErrorShape::unavailable("hello-ok is larger than a frame may be");
             let close = Close::new(close_code::TRY_LATER, error.message.clone());
             self.outbox
@@ -283,8 +283,7 @@ impl Connection {
             self.close(close, now);
             return Ok(false);
         }
-        self.outbox
-            .reply(request, Outcome::success(hello), &self.limits);
+        self.outbox.reply(request, hello, &self.limits);
         self.phase = Phase::Open(Session {
             protocol,
             role: grant.role,

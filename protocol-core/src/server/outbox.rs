@@ -8,7 +8,7 @@ use super::connection::Session;
 use crate::error_shape::ErrorShape;
 use crate::frame::Close;
 use crate::frame::outgoing::{Class, Frame, Outcome, Publication, StateVersion, Transmit};
-use crate::json::Object;
+use crate::json::{Object, text_len};
 use crate::limits::Limits;
 
 /// The most bytes of a reply that is still sent once the connection is closing.
@@ -72,7 +72,11 @@ impl Outbox {
     /// counts as backlog.
     pub(crate) fn reply(&mut self, id: Box<str>, outcome: Outcome, limits: &Limits) {
         if self.close.is_none() {
-            let outcome = within(outcome, limits.frame);
+            let outcome = if fits(&id, &outcome, limits) {
+                outcome
+            } else {
+                too_large(&outcome, limits)
+            };
             let entry = Entry::Reply { id, outcome };
             self.replies += entry.weight();
             self.push_back(entry);
@@ -196,7 +200,8 @@ impl Outbox {
 
     /// Whether [`Self::pull`] has something to give.
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.close.is_none()
+        let is_hole = |entry: &Entry| matches!(entry, Entry::Hole(_));
+        self.close.is_none() && self.entries.iter().all(is_hole)
     }
 
     /// The bytes that wait, those included that were pulled and are not yet written.
@@ -258,18 +263,19 @@ impl Outbox {
     }
 }
 
-/// Replaces an answer that no frame may hold.
-fn within(outcome: Outcome, limit: usize) -> Outcome {
-    let bytes = outcome.weight();
-    if bytes + ENVELOPE <= limit {
-        return outcome;
-    }
+/// Whether a frame may hold an answer.
+pub(super) fn fits(id: &str, outcome: &Outcome, limits: &Limits) -> bool {
+    text_len(id) + outcome.weight() + ENVELOPE <= limits.frame
+}
+
+/// What an answer is replaced with that no frame may hold.
+fn too_large(outcome: &Outcome, limits: &Limits) -> Outcome {
     Outcome::failure(
         ErrorShape::unavailable("the answer is larger than a frame may be").with_details(
             Object::new()
                 .text("code", "PAYLOAD_TOO_LARGE")
-                .number("bytes", bytes as u64)
-                .number("limit", limit as u64),
+                .number("bytes", outcome.weight() as u64)
+                .number("limit", limits.frame as u64),
         ),
     )
 }
