@@ -12,6 +12,7 @@ mod digest;
 pub mod environment;
 mod files;
 pub mod methods;
+mod open_files;
 pub mod params;
 pub mod paths;
 pub mod port;

@@ -19,6 +19,7 @@ use crate::app::{self, App, Parts};
 use crate::config::HeartbeatConfig;
 use crate::config::limits::LimitsConfig;
 use crate::methods;
+use crate::open_files;
 use crate::params::{DEFAULT_AGENT, MAIN_SESSION};
 use crate::probes::Probes;
 use crate::startup::{Auth, Prepared};
@@ -69,7 +70,8 @@ impl std::error::Error for ServeError {
 }
 
 impl Service {
-    /// Binds the addresses of a plan; the configured limits apply.
+    /// Binds the addresses of a plan; the configured limits apply, as far as the files that the
+    /// process may open allow.
     ///
     /// # Errors
     /// [`ServeError`] when an address is taken or cannot be had.
@@ -84,8 +86,12 @@ impl Service {
             })
             .collect();
         let server = Server::bind(&endpoints).map_err(ServeError::Listen)?;
+        let mut limits = prepared.limits();
+        if let Some(files) = open_files::raise() {
+            open_files::fit(&mut limits, files);
+        }
         Ok(Self {
-            limits: prepared.limits(),
+            limits,
             prepared,
             server,
             boot_id: random::uuid().map_err(ServeError::Random)?,
