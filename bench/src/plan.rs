@@ -255,6 +255,13 @@ impl Bench<'_> {
             ),
             (
                 Figure::new(
+                    format!("a run until {receivers} have its end, p99"),
+                    Unit::Millis,
+                ),
+                fan_out(|latency| latency.run_p99),
+            ),
+            (
+                Figure::new(
                     format!("memory of each of {idle} idle connections"),
                     Unit::Bytes,
                 )
