@@ -451,6 +451,13 @@ impl Hub {
         Some(transmit)
     }
 
+    /// Takes a connection's waiting ping out of its turn; see [`Connection::poll_ping`].
+    pub fn poll_ping(&mut self, conn: ConnId) -> bool {
+        self.slots
+            .get_mut(&conn)
+            .is_some_and(|slot| slot.connection.poll_ping())
+    }
+
     /// Whether [`Self::poll_transmit`] has something to give for a connection.
     #[must_use]
     pub fn has_output(&self, conn: ConnId) -> bool {

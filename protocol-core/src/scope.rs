@@ -54,6 +54,18 @@ impl Scope {
         }
     }
 
+    const ALL: [Self; 5] = [
+        Self::Read,
+        Self::Write,
+        Self::Admin,
+        Self::Approvals,
+        Self::Pairing,
+    ];
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
     const fn is_implied_by(self, name: &str) -> bool {
         match name.as_bytes() {
             b"operator.admin" => true,
@@ -70,7 +82,11 @@ impl Scope {
 ///
 /// Names that this crate does not know are kept and echoed, and open nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scopes(Box<[String]>);
+pub struct Scopes {
+    names: Box<[String]>,
+    /// A bit for each scope that they imply: every push asks, for every connection.
+    allowed: u8,
+}
 
 impl Scopes {
     /// No scopes at all.
@@ -82,24 +98,31 @@ impl Scopes {
     /// Whether `scope` was granted, itself or by implication.
     #[must_use]
     pub fn allow(&self, scope: Scope) -> bool {
-        self.0.iter().any(|name| scope.is_implied_by(name))
+        self.allowed & scope.bit() != 0
     }
 
     /// The names as they were granted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+        self.names.iter().map(String::as_str)
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.names.is_empty()
     }
 }
 
 impl From<Vec<String>> for Scopes {
     fn from(names: Vec<String>) -> Self {
-        Self(names.into())
+        let allowed = Scope::ALL
+            .into_iter()
+            .filter(|scope| names.iter().any(|name| scope.is_implied_by(name)))
+            .fold(0, |bits, scope| bits | scope.bit());
+        Self {
+            names: names.into(),
+            allowed,
+        }
     }
 }
 
@@ -148,13 +171,7 @@ mod tests {
         assert!(granted("operator.write").allow(Scope::Read));
         assert!(!granted("operator.read").allow(Scope::Write));
         assert!(!granted("operator.write").allow(Scope::Pairing));
-        for scope in [
-            Scope::Read,
-            Scope::Write,
-            Scope::Admin,
-            Scope::Approvals,
-            Scope::Pairing,
-        ] {
+        for scope in Scope::ALL {
             assert!(granted("operator.admin").allow(scope));
             assert!(granted(scope.as_str()).allow(scope));
         }

@@ -12,6 +12,7 @@ mod desk;
 mod wire;
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use desk::{Gateway, calm};
 use openclaw_protocol_core::frame::outgoing::Class;
@@ -42,6 +43,28 @@ fn connections_do_not_keep_the_room_of_their_biggest_message() {
     // The allocator keeps some of it, the connections none.
     let kept = resident().saturating_sub(before);
     assert!(kept < 80, "{kept} MiB");
+}
+
+#[test]
+fn twenty_megabytes_leave_nothing_behind_whichever_way_they_went() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let gateway = Gateway::calm();
+    let mut client = gateway.client();
+    let bytes = text(sized(20 << 20, "measure"));
+    // The application keeps what it answers with, so it has that before.
+    client.ask("big", "20000000");
+    let before = resident();
+    for _ in 0..3 {
+        client.send(&bytes);
+        client.answer("s");
+        drop(client.ask("big", "20000000"));
+    }
+    // Sixty there and sixty back; what stays is less than one of them.
+    let late = Instant::now() + wire::PATIENCE;
+    while resident().saturating_sub(before) >= 16 {
+        assert!(Instant::now() < late, "{} MiB", resident() - before);
+        client.ask("health", "{}");
+    }
 }
 
 #[test]

@@ -439,6 +439,13 @@ impl Connection {
         Some(Deadline { at, timer })
     }
 
+    /// Takes a ping that waits out of its turn, for a socket that is in the middle of a long
+    /// message: one may stand between the message's fragments, and a peer that reads slowly must
+    /// not seem silent because nobody asks it.
+    pub fn poll_ping(&mut self) -> bool {
+        self.outbox.take_ping()
+    }
+
     /// The bytes that wait to be sent, those included that were pulled and are not yet written.
     #[must_use]
     pub const fn queued_bytes(&self) -> usize {

@@ -90,6 +90,16 @@ impl Outbox {
         }
     }
 
+    /// Takes a ping that waits out of its turn.
+    pub(crate) fn take_ping(&mut self) -> bool {
+        let waited = core::mem::take(&mut self.ping_waits);
+        if waited {
+            self.waiting -= Entry::Ping.weight();
+            self.entries.retain(|entry| !matches!(entry, Entry::Ping));
+        }
+        waited
+    }
+
     /// Queues a push that has no number and is for this connection alone.
     pub(crate) fn unnumbered(&mut self, publication: Arc<Publication>) {
         self.push_back(Entry::Unnumbered(publication));

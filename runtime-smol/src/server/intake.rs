@@ -57,9 +57,11 @@ impl Portion {
         self.count(bytes, 0);
     }
 
-    pub(crate) fn give_back(&self, bytes: usize) {
-        self.messages.fetch_sub(bytes, Ordering::AcqRel);
+    /// Says how much of whole messages waited before.
+    pub(crate) fn give_back(&self, bytes: usize) -> usize {
+        let before = self.messages.fetch_sub(bytes, Ordering::AcqRel);
         self.count(0, bytes);
+        before
     }
 
     /// So much of a message has come; says whether all sockets now hold too much.

@@ -61,13 +61,14 @@ impl Drop for Link {
 }
 
 /// Stops a socket from being read while too much of it waits, or while its peer is being decided
-/// on; and ends its task, whatever that waits for.
+/// on; asks its task for pings; and ends it, whatever it waits for.
 #[derive(Debug)]
 pub(crate) struct Gate {
     frames: AtomicUsize,
     pub(crate) portion: Portion,
     shut: AtomicBool,
     ended: AtomicBool,
+    ping: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -78,6 +79,7 @@ impl Gate {
             portion: Portion::new(intake),
             shut: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            ping: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         }
     }
@@ -90,9 +92,12 @@ impl Gate {
 
     /// The owner has dealt with a frame.
     pub(crate) fn give_back(&self, bytes: usize) {
-        self.frames.fetch_sub(1, Ordering::AcqRel);
-        self.portion.give_back(bytes);
-        self.waker.wake();
+        let frames = self.frames.fetch_sub(1, Ordering::AcqRel);
+        let bytes = self.portion.give_back(bytes);
+        // Where it was open nobody waits for it, and to wake the task costs it a look at its socket.
+        if frames >= MAX_FRAMES || bytes >= MAX_BYTES {
+            self.waker.wake();
+        }
     }
 
     /// Nothing is read until [`Self::open`].
@@ -104,6 +109,17 @@ impl Gate {
         if self.shut.swap(false, Ordering::AcqRel) {
             self.waker.wake();
         }
+    }
+
+    /// A ping is due while a batch is being written.
+    pub(crate) fn ask_for_ping(&self) {
+        self.ping.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Whether a ping was asked for.
+    pub(crate) fn take_ping(&self) -> bool {
+        self.ping.load(Ordering::Acquire) && self.ping.swap(false, Ordering::AcqRel)
     }
 
     /// The owner has let go of the socket.
@@ -157,6 +173,31 @@ mod tests {
         assert!(!gate.watch(&cx));
         drop(link);
         assert!(gate.watch(&cx));
+    }
+
+    #[test]
+    fn the_task_is_woken_only_where_the_gate_was_closed() {
+        let woken = Arc::new(Count::default());
+        let waker = std::task::Waker::from(Arc::clone(&woken));
+        let gate = gate();
+        gate.watch(&Context::from_waker(&waker));
+        gate.take(1);
+        gate.give_back(1);
+        assert_eq!(woken.0.load(Ordering::Acquire), 0);
+        for _ in 0..MAX_FRAMES {
+            gate.take(1);
+        }
+        gate.give_back(1);
+        assert_eq!(woken.0.load(Ordering::Acquire), 1);
+    }
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     #[test]

@@ -265,6 +265,9 @@ impl<A: Application> Owner<A> {
             link.gate.open();
         }
         if link.writing {
+            if self.hub.poll_ping(conn) {
+                link.gate.ask_for_ping();
+            }
             return;
         }
         let mut transmits = Vec::new();

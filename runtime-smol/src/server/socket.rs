@@ -202,6 +202,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Writes what the owner gave; never ready but to say that it is over.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         loop {
+            if !self.closing && self.gate.take_ping() {
+                let ping = Message::Ping(Bytes::new());
+                self.pieces.push_front(Piece::Write(ping));
+            }
             match self.pieces.front() {
                 Some(Piece::Write(_)) => {
                     if ready!(self.websocket.poll_ready_to_send(cx)).is_err() {
@@ -331,7 +335,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 .allow(Some(self.limits.allowance()));
             self.gate.shut();
         }
-        self.swollen |= bytes.len() > READ_BUFFER;
+        let small = bytes.len() <= READ_BUFFER;
+        self.swollen |= !small;
+        // A request keeps what it was decoded from. Were that the library's own buffer, the library
+        // would have to make a new one, and makes it no larger than the next frame.
+        let bytes = if small {
+            Bytes::copy_from_slice(&bytes)
+        } else {
+            bytes
+        };
         let inbound = Inbound::decode(&bytes);
         self.gate.take(inbound.size());
         self.tell(FromSocket::Frame { conn, inbound });

@@ -200,6 +200,8 @@ pub(crate) struct Desk {
     pub(crate) held: BTreeMap<ConnId, Vec<Call>>,
     pub(crate) requests: usize,
     fillers: BTreeMap<usize, Json>,
+    /// What peers did wrong, and how often.
+    pub(crate) faults: BTreeMap<String, usize>,
     pub(crate) peers: Vec<openclaw_protocol_core::hub::Peer>,
     pub(crate) busy: bool,
     pub(crate) finished: bool,
@@ -256,7 +258,7 @@ impl Application for Desk {
                 }
             }
             Event::Request { call, request } => self.answer(hub, call, &request, now),
-            Event::Fault { .. } => {}
+            Event::Fault { fault, .. } => *self.faults.entry(fault.to_string()).or_default() += 1,
             Event::Closed { conn } => {
                 self.held.remove(&conn);
             }

@@ -74,6 +74,38 @@ fn a_peer_in_the_middle_of_a_long_message_is_not_silent() {
 }
 
 #[test]
+fn a_peer_that_reads_a_long_answer_slowly_is_pinged_between_its_fragments_and_stays() {
+    let gateway = Gateway::with(Limits {
+        ping: Duration::from_millis(50),
+        silence: Duration::from_secs(2),
+        ..calm()
+    });
+    let mut client = gateway.client();
+    client.send(request("q", "big", "20000000"));
+    let (mut pings, mut fragments) = (0, 0);
+    let start = Instant::now();
+    loop {
+        let heard = client.frame();
+        if heard.opcode == PING {
+            pings += 1;
+            client.send(frame(true, PONG, &heard.payload));
+            continue;
+        }
+        if heard.last {
+            break;
+        }
+        fragments += 1;
+        // Real time must pass here, more of it than a silent peer has.
+        if fragments <= 250 {
+            std::thread::sleep(Duration::from_millis(12));
+        }
+    }
+    assert!(fragments > 250 && pings > 3, "{fragments}, {pings}");
+    assert!(start.elapsed() > Duration::from_secs(3));
+    client.ask("health", "{}");
+}
+
+#[test]
 fn a_peer_that_reads_nothing_is_dropped_as_a_slow_consumer() {
     let gateway = Gateway::with(Limits {
         outbox: 1 << 20,
