@@ -147,7 +147,7 @@ impl Peer {
             match (opcode, self.step) {
                 (CLOSE, _) => return Err(io::Error::other(said(&self.buffer[from..to]))),
                 (PING, _) => {
-                    let pong = frame(PONG, &self.buffer[from..to].to_vec());
+                    let pong = frame(PONG, &self.buffer[from..to]);
                     self.send(&pong)?;
                 }
                 (PONG, _) => {}

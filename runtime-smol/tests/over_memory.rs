@@ -37,7 +37,7 @@ const EVENTS: usize = 32;
 /// What the process may grow by, in MiB: for each peer that does not read a batch of 64 KiB on its
 /// way to the socket, twice (as text and in the WebSocket's buffer), and what all of them wait for,
 /// once; doubled, for the allocator.
-const GROWTH: u64 = 2 * ((DEAF + LATE) as u64 * (128 << 10) + (EVENTS * EVENT) as u64) >> 20;
+const GROWTH: u64 = (2 * ((DEAF + LATE) as u64 * (128 << 10) + (EVENTS * EVENT) as u64)) >> 20;
 
 /// Why they are closed, in the log.
 const REASON: &str = "the peer reads too slowly";
