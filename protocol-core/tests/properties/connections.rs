@@ -122,7 +122,7 @@ fn act(queue: &mut Queue, op: Op) {
 }
 
 proptest! {
-    #![proptest_config(cases(128))]
+    #![proptest_config(cases(96))]
 
     /// Numbers run 1, 2, 3 … minus declared drops, what waits is exactly what comes, nobody hears
     /// what is not for them, and what is due is done at once.

@@ -35,7 +35,7 @@ impl Peer {
             granted: None,
             asked: Vec::new(),
             over: false,
-            mute: conn.0 % 5 == 0,
+            mute: conn.0.is_multiple_of(5),
         }
     }
 

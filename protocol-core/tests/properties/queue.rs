@@ -102,6 +102,8 @@ impl Queue {
             .iter()
             .any(|entry| !matches!(entry.kind, Kind::Hole));
         let close_comes = self.closing && !self.close_told;
+        let calls = if self.closing { 0 } else { self.calls.len() };
+        assert_eq!(self.connection.open_calls(), calls);
         assert_eq!(self.connection.has_output(), comes || close_comes);
     }
 
