@@ -206,4 +206,12 @@ proptest! {
             connection.handle_timeout(clock.now());
         }
     }
+
+    #[test]
+    fn pings_are_spread_over_a_fifth_of_their_distance(jitter in any::<u8>(), ping in 10..59_000_u64) {
+        let limits = Limits { ping: millis(ping), ..Limits::default() };
+        let queue = Queue::with_jitter(limits, jitter);
+        let due = queue.connection.poll_timeout().expect("it is open").at.since_origin();
+        prop_assert!(due <= limits.ping && due >= limits.ping * 4 / 5, "{:?}", due);
+    }
 }

@@ -56,9 +56,13 @@ pub(crate) struct Queue {
 impl Queue {
     /// An operator that reads; its challenge and hello were sent.
     pub(crate) fn new(limits: Limits) -> Self {
+        Self::with_jitter(limits, 0)
+    }
+
+    pub(crate) fn with_jitter(limits: Limits, jitter: u8) -> Self {
         let clock = support::Clock::default();
         let now = clock.now();
-        let mut connection = Connection::new(ConnId(1), limits, NONCE, 0, now);
+        let mut connection = Connection::new(ConnId(1), limits, NONCE, jitter, now);
         let params = Joiner {
             scopes: READ,
             ..Joiner::default()

@@ -207,6 +207,11 @@ impl World {
             return;
         };
         self.knock(peer, joiner);
+        if joiner >= 128 {
+            // It does not wait for its hello.
+            self.ask(peer);
+            self.ask(peer);
+        }
         self.take_events();
         let conn = self.peers[newest].conn;
         let waits = |(applicant, _): &(Applicant, _)| applicant.conn() == conn;
