@@ -155,10 +155,24 @@ impl Caller {
     }
 
     fn pass(&mut self, time: Duration) {
-        self.clock.set(self.clock.passed() + time);
+        let until = self.clock.passed() + time;
+        let due = |client: &Connection| client.poll_timeout().map(|due| due.at.since_origin());
+        while let Some(at) = due(&self.client).filter(|at| *at <= until) {
+            self.clock.set(at.max(self.clock.passed()));
+            self.serve();
+        }
+        self.clock.set(until);
+        self.serve();
+    }
+
+    fn serve(&mut self) {
         let now = self.clock.now();
         self.client.handle_timeout(now);
-        assert!(self.client.poll_timeout().is_none_or(|due| due.at > now.at));
+        let due = self.client.poll_timeout();
+        assert!(
+            due.is_none_or(|due| due.at > now.at),
+            "{due:?} is still due"
+        );
         let rest = format!("{:?}", self.client);
         self.client.handle_timeout(now);
         assert_eq!(

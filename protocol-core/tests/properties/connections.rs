@@ -122,7 +122,7 @@ fn act(queue: &mut Queue, op: Op) {
 }
 
 proptest! {
-    #![proptest_config(cases(128))]
+    #![proptest_config(cases(96))]
 
     /// Numbers run 1, 2, 3 … minus declared drops, what waits is exactly what comes, nobody hears
     /// what is not for them, and what is due is done at once.
@@ -205,5 +205,13 @@ proptest! {
             clock.set(clock.passed() + millis(step));
             connection.handle_timeout(clock.now());
         }
+    }
+
+    #[test]
+    fn pings_are_spread_over_a_fifth_of_their_distance(jitter in any::<u8>(), ping in 10..59_000_u64) {
+        let limits = Limits { ping: millis(ping), ..Limits::default() };
+        let queue = Queue::with_jitter(limits, jitter);
+        let due = queue.connection.poll_timeout().expect("it is open").at.since_origin();
+        prop_assert!(due <= limits.ping && due >= limits.ping * 4 / 5, "{:?}", due);
     }
 }

@@ -9,6 +9,7 @@ mod arbitrary;
 mod clients;
 mod codec;
 mod connections;
+mod drain;
 mod histories;
 mod hubs;
 mod queue;

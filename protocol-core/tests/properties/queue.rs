@@ -56,9 +56,13 @@ pub(crate) struct Queue {
 impl Queue {
     /// An operator that reads; its challenge and hello were sent.
     pub(crate) fn new(limits: Limits) -> Self {
+        Self::with_jitter(limits, 0)
+    }
+
+    pub(crate) fn with_jitter(limits: Limits, jitter: u8) -> Self {
         let clock = support::Clock::default();
         let now = clock.now();
-        let mut connection = Connection::new(ConnId(1), limits, NONCE, 0, now);
+        let mut connection = Connection::new(ConnId(1), limits, NONCE, jitter, now);
         let params = Joiner {
             scopes: READ,
             ..Joiner::default()
@@ -102,6 +106,8 @@ impl Queue {
             .iter()
             .any(|entry| !matches!(entry.kind, Kind::Hole));
         let close_comes = self.closing && !self.close_told;
+        let calls = if self.closing { 0 } else { self.calls.len() };
+        assert_eq!(self.connection.open_calls(), calls);
         assert_eq!(self.connection.has_output(), comes || close_comes);
     }
 

@@ -6,20 +6,19 @@ use bytes::Bytes;
 use openclaw_protocol_core::error_shape::ErrorShape;
 use openclaw_protocol_core::fault::PeerFault;
 use openclaw_protocol_core::frame::Close;
-use openclaw_protocol_core::frame::from_gateway::FromGateway;
 use openclaw_protocol_core::frame::inbound::Inbound;
-use openclaw_protocol_core::frame::outgoing::{Outcome, StateVersion, Transmit};
+use openclaw_protocol_core::frame::outgoing::{Outcome, StateVersion};
 use openclaw_protocol_core::hello::connect::ConnectParams;
 use openclaw_protocol_core::hello::ok::Welcome;
-use openclaw_protocol_core::hub::{Event, Health, Hub, Peer as Address, Row, Run};
+use openclaw_protocol_core::hub::{Health, Hub, Peer as Address, Row, Run};
 use openclaw_protocol_core::limits::Limits;
-use openclaw_protocol_core::server::{Applicant, Call, ConnId};
+use openclaw_protocol_core::server::{Applicant, Call};
 use openclaw_protocol_core::time::Now;
 use serde_json::{Value, json};
 
 use super::histories::{Heard, Peer};
 use super::hubs::{FAMILIES, JOINERS, Op};
-use super::support::{self, Clock, NONCE, millis, seconds};
+use super::support::{self, Clock, NONCE, millis};
 
 /// In which order a hub's outputs are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +38,10 @@ pub(crate) struct World {
     pub(crate) peers: Vec<Peer>,
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
-    drain: Drain,
-    applicants: Vec<(Applicant, Box<ConnectParams>)>,
-    calls: Vec<Call>,
-    runs: Vec<Run>,
+    pub(crate) drain: Drain,
+    pub(crate) applicants: Vec<(Applicant, Box<ConnectParams>)>,
+    pub(crate) calls: Vec<Call>,
+    pub(crate) runs: Vec<Run>,
     version: StateVersion,
     asked: usize,
 }
@@ -81,13 +80,13 @@ impl World {
     }
 
     /// Everything that a hub is, but for the book that it keeps of memory, where only old notes go.
-    fn state(&self) -> String {
+    pub(crate) fn state(&self) -> String {
         let whole = format!("{:?}", self.hub);
         let state = whole.split("burden:").next().expect("a first part");
         state.to_owned()
     }
 
-    fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         self.clock.now()
     }
 
@@ -112,13 +111,8 @@ impl World {
         let now = self.now();
         match op {
             Op::Open(far) => self.open(*far),
-            Op::Knock(peer, joiner) => {
-                let params = JOINERS[usize::from(*joiner) % JOINERS.len()].params();
-                self.say(
-                    *peer,
-                    &json!({"type": "req", "id": "c", "method": "connect", "params": params}),
-                );
-            }
+            Op::Join(joiner) => self.join(*joiner),
+            Op::Knock(peer, joiner) => self.knock(*peer, *joiner),
             Op::Say(peer, message) => self.send(*peer, message),
             Op::Ask(peer) => self.ask(*peer),
             Op::Admit(which) => self.decide(*which, true),
@@ -205,6 +199,34 @@ impl World {
         self.peers.push(Peer::new(conn));
     }
 
+    fn join(&mut self, joiner: u8) {
+        self.open(false);
+        let newest = self.peers.len() - 1;
+        // More peers than a number can name are not made.
+        let Ok(peer) = u8::try_from(newest) else {
+            return;
+        };
+        self.knock(peer, joiner);
+        if joiner >= 128 {
+            // It does not wait for its hello.
+            self.ask(peer);
+            self.ask(peer);
+        }
+        self.take_events();
+        let conn = self.peers[newest].conn;
+        let waits = |(applicant, _): &(Applicant, _)| applicant.conn() == conn;
+        if let Some(which) = self.applicants.iter().position(waits) {
+            let (applicant, params) = self.applicants.swap_remove(which);
+            self.admit(applicant, &params);
+        }
+    }
+
+    fn knock(&mut self, peer: u8, joiner: u8) {
+        let params = JOINERS[usize::from(joiner) % JOINERS.len()].params();
+        let frame = json!({"type": "req", "id": "c", "method": "connect", "params": params});
+        self.say(peer, &frame);
+    }
+
     /// What is done to a connection that is over changes nothing.
     fn with(&mut self, peer: u8, act: impl FnOnce(&mut Self, usize)) {
         if self.peers.is_empty() {
@@ -244,29 +266,27 @@ impl World {
         }
     }
 
-    fn decide(&mut self, which: u8, admit: bool) {
+    pub(crate) fn decide(&mut self, which: u8, admit: bool) {
         let now = self.now();
         let Some((applicant, params)) = taken(&mut self.applicants, which) else {
             return;
         };
-        let grant = support::grant(&params);
         if admit {
-            let conn = applicant.conn();
-            self.hub
-                .admit(applicant, &grant, now)
-                .expect("its own token");
-            let peer = self
-                .peers
-                .iter_mut()
-                .find(|peer| peer.conn == conn)
-                .expect("known");
-            peer.granted = Some((grant.role, params.scopes, params.caps));
+            self.admit(applicant, &params);
         } else {
             let error = ErrorShape::invalid_request("no");
-            self.hub
-                .refuse(applicant, error, now)
-                .expect("its own token");
+            let refused = self.hub.refuse(applicant, error, now);
+            refused.expect("its own token");
         }
+    }
+
+    fn admit(&mut self, applicant: Applicant, params: &ConnectParams) {
+        let now = self.now();
+        let grant = support::grant(params);
+        let peer = self.known(applicant.conn());
+        peer.granted = Some((grant.role, params.scopes.clone(), params.caps.clone()));
+        let admitted = self.hub.admit(applicant, &grant, now);
+        admitted.expect("its own token");
     }
 
     fn accept(&mut self, call: Call, run: u8) {
@@ -277,176 +297,9 @@ impl World {
             self.runs.push(run);
         }
     }
-
-    fn take_events(&mut self) {
-        while self.take_event() {}
-    }
-
-    fn take_event(&mut self) -> bool {
-        let Some(event) = self.hub.poll_event() else {
-            return false;
-        };
-        match event {
-            Event::Connect {
-                applicant, params, ..
-            } => self.applicants.push((applicant, params)),
-            Event::Request { call, request } => {
-                // Only ours are answered with words that tell first answers from last ones.
-                assert!(
-                    self.known(call.conn()).granted.is_some(),
-                    "{request:?} before hello"
-                );
-                self.calls.push(call);
-            }
-            Event::Fault { conn, .. } => assert!(!self.known(conn).over),
-            Event::Closed { conn } => {
-                let peer = self.known(conn);
-                assert!(!core::mem::replace(&mut peer.over, true), "it ends once");
-            }
-        }
-        true
-    }
-
-    fn known(&mut self, conn: ConnId) -> &mut Peer {
-        self.peers
-            .iter_mut()
-            .find(|peer| peer.conn == conn)
-            .expect("known")
-    }
-
-    fn pull(&mut self, peer: usize) -> bool {
-        let now = self.now();
-        let conn = self.peers[peer].conn;
-        let has_output = self.hub.has_output(conn);
-        let transmit = self.hub.poll_transmit(conn);
-        assert_eq!(transmit.is_some(), has_output);
-        let heard = match transmit {
-            None => return false,
-            Some(Transmit::Ping) => {
-                if !self.peers[peer].mute {
-                    self.hub.handle_activity(conn, now);
-                }
-                Heard::Ping
-            }
-            Some(Transmit::Close(close)) => {
-                assert!(close.reason().len() <= 120);
-                Heard::Close(close.code, close.reason().to_owned())
-            }
-            Some(Transmit::Frame(frame)) => {
-                let text = Bytes::from(frame.encode());
-                assert!(text.len() <= self.limits.frame);
-                let legal = matches!(
-                    FromGateway::decode(&text),
-                    FromGateway::Response { .. } | FromGateway::Push(_)
-                );
-                assert!(legal, "{text:?} is no frame");
-                Heard::Frame(serde_json::from_slice(&text).expect("JSON"))
-            }
-        };
-        self.peers[peer].heard.push(heard);
-        true
-    }
-
-    /// Serves every timer at its moment; what was served once is idle the second time.
-    fn pass(&mut self, ms: u64) {
-        let until = self.clock.passed() + millis(ms);
-        while let Some(due) = self
-            .hub
-            .poll_timeout()
-            .filter(|due| due.at.since_origin() <= until)
-        {
-            self.clock
-                .set(due.at.since_origin().max(self.clock.passed()));
-            self.serve();
-        }
-        self.clock.set(until);
-        self.serve();
-    }
-
-    fn serve(&mut self) {
-        let now = self.now();
-        self.hub.handle_timeout(now);
-        let due = self.hub.poll_timeout();
-        assert!(
-            due.is_none_or(|due| due.at > now.at),
-            "{due:?} is still due"
-        );
-        let rest = self.state();
-        self.hub.handle_timeout(now);
-        assert_eq!(self.state(), rest, "it is idle the second time");
-        self.take_events();
-        if self.drain != Drain::AsTold {
-            self.drain_all();
-        }
-    }
-
-    fn drain_all(&mut self) {
-        loop {
-            let mut ready: Vec<ConnId> = core::iter::from_fn(|| self.hub.poll_ready()).collect();
-            if self.drain == Drain::OutputFirst {
-                ready.sort_by(|one, other| other.cmp(one));
-            }
-            let mut turns: Vec<usize> = ready
-                .iter()
-                .filter_map(|conn| self.peers.iter().position(|peer| peer.conn == *conn))
-                .collect();
-            if self.drain == Drain::EventsFirst {
-                self.take_events();
-            }
-            let mut moved = !turns.is_empty();
-            while self.drain == Drain::InTurns && !turns.is_empty() {
-                turns.retain(|peer| self.pull(*peer));
-                moved |= self.take_event();
-            }
-            for peer in turns {
-                while self.pull(peer) {}
-            }
-            moved |= self.take_event();
-            self.take_events();
-            for conn in ready {
-                self.hub.sent(conn);
-            }
-            if !moved {
-                return;
-            }
-        }
-    }
-
-    /// Lets everybody in, answers everything, and lets everybody read to the end.
-    pub(crate) fn rest(&mut self) {
-        let now = self.now();
-        loop {
-            self.take_events();
-            self.read_everything();
-            if let Some(call) = self.calls.pop() {
-                self.hub.reply(call, Outcome::success(json_of("ok")), now);
-            } else if !self.applicants.is_empty() {
-                self.decide(0, true);
-            } else if let Some(run) = self.runs.pop() {
-                self.hub.complete(run, Outcome::success(json_of("ok")), now);
-            } else {
-                break;
-            }
-        }
-        self.pass(seconds(2).as_millis() as u64);
-        self.read_everything();
-        let open = self.peers.iter().filter(|peer| !peer.over).count();
-        assert_eq!(self.hub.connections(), open);
-        assert_eq!(self.hub.open_runs(), 0);
-        while let Some(conn) = self.hub.poll_ready() {
-            assert!(!self.hub.has_output(conn), "nothing is left");
-        }
-    }
-
-    fn read_everything(&mut self) {
-        for peer in 0..self.peers.len() {
-            while self.pull(peer) {}
-            self.hub.sent(self.peers[peer].conn);
-        }
-    }
 }
 
-fn json_of(status: &str) -> openclaw_protocol_core::json::Json {
+pub(crate) fn json_of(status: &str) -> openclaw_protocol_core::json::Json {
     support::json(json!({ "status": status }))
 }
 
