@@ -5,8 +5,10 @@
 mod calls;
 mod connection;
 mod outbox;
+mod session;
 mod token;
 
-pub use connection::{Connection, Event, Session};
+pub use connection::{Connection, Event};
 pub use outbox::Delivery;
+pub use session::Session;
 pub use token::{Applicant, Call, ConnId, Misuse, Wrong};

@@ -6,7 +6,8 @@ use core::time::Duration;
 
 use serde::Deserialize;
 
-use super::connection::{Failure, Hello, Outgoing};
+use super::hello::Hello;
+use super::request::{Failure, Outgoing};
 use crate::frame::outgoing::Outcome;
 use crate::time::{Instant, Now};
 

@@ -4,11 +4,12 @@ use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt;
 use core::time::Duration;
 
 use serde::Deserialize;
 
+use super::hello::Hello;
+use super::request::{Expect, Failure, Outgoing, RequestId};
 use super::watcher::{Gap, Watcher};
 use crate::error_shape::ErrorShape;
 use crate::frame::from_gateway::{FromGateway, Push};
@@ -17,7 +18,6 @@ use crate::frame::{Close, close_code};
 use crate::hello::connect::ConnectParams;
 use crate::hello::{CHALLENGE, CONNECT};
 use crate::json::Json;
-use crate::limits::MAX_PAYLOAD;
 use crate::time::{Deadline, Instant, Now, Timer};
 
 /// How long a client waits.
@@ -39,72 +39,6 @@ impl Default for Timeouts {
             close: Duration::from_secs(1),
         }
     }
-}
-
-/// Names one request of one client connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(u64);
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
-
-/// A request to send.
-#[derive(Clone, Debug)]
-pub struct Outgoing {
-    /// The method.
-    pub method: Box<str>,
-    /// Its parameters.
-    pub params: Option<Json>,
-    /// Which answer completes it.
-    pub expect: Expect,
-    /// How long the first answer may take; `None` for the connection's default.
-    pub within: Option<Duration>,
-}
-
-/// Which answer completes a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expect {
-    /// The first.
-    Reply,
-    /// The first that is not `status:"accepted"`.
-    Final,
-}
-
-/// What the gateway said in `hello-ok`; members that are not known stay in `raw`.
-#[derive(Clone, Debug)]
-pub struct Hello {
-    /// The protocol version that was chosen.
-    pub protocol: u32,
-    /// The gateway's version.
-    pub server_version: String,
-    /// The gateway's name for this connection.
-    pub conn_id: String,
-    /// The gateway's name for its present life, which ends when it restarts; `None` from gateways
-    /// that do not say.
-    pub boot_id: Option<String>,
-    /// The scopes that were granted; `None` from gateways that do not say.
-    pub scopes: Option<Vec<String>>,
-    /// How often the gateway ticks.
-    pub tick_interval: Duration,
-    /// The largest frame that the gateway accepts, in bytes.
-    pub max_payload: u64,
-    /// The whole payload.
-    pub raw: Json,
-}
-
-/// Why a request has no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Failure {
-    /// It was never sent: a retry is safe.
-    NotSent,
-    /// It was sent, and the connection ended before its answer: what became of it is unknown.
-    Unknown,
-    /// It was sent and not answered in time: what became of it is unknown.
-    TimedOut,
 }
 
 /// What a client connection tells its owner.
@@ -551,56 +485,4 @@ fn accepted(outcome: &Outcome) -> Option<Json> {
     let payload = outcome.payload.as_ref().filter(|_| outcome.ok)?;
     let status: Status = payload.read().ok()?;
     (status.status == "accepted").then(|| payload.clone())
-}
-
-impl Hello {
-    fn read(raw: Json) -> Result<Self, crate::json::NotJson> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Wire {
-            protocol: u32,
-            #[serde(default)]
-            server: Option<Server>,
-            #[serde(default)]
-            auth: Option<Auth>,
-            #[serde(default)]
-            policy: Option<Policy>,
-        }
-        #[derive(Default, Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Server {
-            #[serde(default)]
-            version: String,
-            #[serde(default)]
-            conn_id: String,
-            boot_id: Option<String>,
-        }
-        #[derive(Default, Deserialize)]
-        struct Auth {
-            scopes: Option<Vec<String>>,
-        }
-        #[derive(Default, Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Policy {
-            tick_interval_ms: Option<u64>,
-            max_payload: Option<u64>,
-        }
-        let wire: Wire = raw.read()?;
-        let (server, auth) = (
-            wire.server.unwrap_or_default(),
-            wire.auth.unwrap_or_default(),
-        );
-        let policy = wire.policy.unwrap_or_default();
-        let tick = policy.tick_interval_ms.filter(|ms| *ms > 0);
-        Ok(Self {
-            protocol: wire.protocol,
-            server_version: server.version,
-            conn_id: server.conn_id,
-            boot_id: server.boot_id,
-            scopes: auth.scopes,
-            tick_interval: Duration::from_millis(tick.unwrap_or(30_000)),
-            max_payload: policy.max_payload.unwrap_or(MAX_PAYLOAD as u64),
-            raw,
-        })
-    }
 }

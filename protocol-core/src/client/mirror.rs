@@ -6,7 +6,7 @@ use alloc::string::String;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::connection::Hello;
+use super::hello::Hello;
 use super::recovery::{Answer, Fetch, Recovery};
 use crate::error_shape::ErrorShape;
 use crate::frame::from_gateway::Push;

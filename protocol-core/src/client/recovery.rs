@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::connection::Hello;
+use super::hello::Hello;
 use crate::error_shape::{ErrorShape, code};
 use crate::scope::{Scope, Scopes};
 use crate::time::{Instant, Now};

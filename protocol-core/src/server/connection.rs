@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 
 use super::calls::{Acknowledged, Calls};
 use super::outbox::{self, Delivery, Outbox};
+use super::session::Session;
 use super::token::{Applicant, Call, ConnId, Misuse, Wrong};
 use crate::error_shape::ErrorShape;
 use crate::fault::{Consequence, PeerFault};
@@ -18,7 +19,7 @@ use crate::hello::ok::Grant;
 use crate::hello::{CHALLENGE, CONNECT};
 use crate::json::{Json, Object};
 use crate::limits::Limits;
-use crate::scope::{Audience, Role, Scopes};
+use crate::scope::Audience;
 use crate::time::{Deadline, Instant, Now, Timer};
 
 /// One socket of a gateway.
@@ -62,31 +63,6 @@ struct Deciding {
     caps: Box<[String]>,
     held: VecDeque<Inbound>,
     held_bytes: usize,
-}
-
-/// Who an open connection is.
-#[derive(Clone, Debug)]
-pub struct Session {
-    /// The protocol version that was chosen for it.
-    pub protocol: u32,
-    /// Its role.
-    pub role: Role,
-    /// Its scopes.
-    pub scopes: Scopes,
-    /// Who it is, across reconnects.
-    pub principal: Arc<str>,
-    /// The features that it says it understands.
-    pub caps: Box<[String]>,
-}
-
-impl Session {
-    /// Whether it belongs to the audience of a push.
-    #[must_use]
-    pub fn hears(&self, publication: &Publication) -> bool {
-        publication
-            .audience
-            .includes(self.role, &self.scopes, &self.caps)
-    }
 }
 
 /// What a connection tells its owner.

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 
-use super::connection::Session;
+use super::session::Session;
 use crate::error_shape::ErrorShape;
 use crate::frame::Close;
 use crate::frame::outgoing::{Class, Frame, Outcome, Publication, StateVersion, Transmit};
