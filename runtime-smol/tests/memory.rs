@@ -59,9 +59,10 @@ fn twenty_megabytes_leave_nothing_behind_whichever_way_they_went() {
         client.answer("s");
         drop(client.ask("big", "20000000"));
     }
-    // Sixty there and sixty back; what stays is less than one of them.
+    // Sixty there and sixty back. The allocator may keep one of them; a connection that kept the
+    // room of what it read and of what it wrote would be at two.
     let late = Instant::now() + wire::PATIENCE;
-    while resident().saturating_sub(before) >= 20 {
+    while resident().saturating_sub(before) >= 36 {
         assert!(Instant::now() < late, "{} MiB", resident() - before);
         client.ask("health", "{}");
     }
