@@ -1,6 +1,7 @@
 // Judges one gateway; see README.md.
 
 import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { frames } from "./checks/frames.mjs";
 import { hello } from "./checks/hello.mjs";
@@ -22,7 +23,7 @@ function binary(given) {
   const candidates = given ? [given] : ["release", "debug"].map((profile) => here(`../../target/${profile}/openclaw`));
   const found = candidates.find((path) => existsSync(path));
   if (!found) throw new Error(`no gateway at ${candidates.join(" nor ")}; build it, or name it, or use --url`);
-  return found;
+  return resolve(found);
 }
 
 function newJudge(options) {
