@@ -119,8 +119,14 @@ fn is_admitted(slots: &BTreeMap<ConnId, Slot>, conn: ConnId) -> bool {
 
 impl Slot {
     fn share_now(&self) -> burden::Share {
+        // What goes out with a close is small or already being written: no reason to close others.
+        let private = if self.connection.is_ending() {
+            0
+        } else {
+            self.connection.private_bytes()
+        };
         burden::Share {
-            private: self.connection.private_bytes(),
+            private,
             calls: self.connection.held_bytes(),
         }
     }
@@ -442,6 +448,8 @@ impl Hub {
         let version = self.state_version();
         let slot = self.slots.get_mut(&conn)?;
         let mut transmit = slot.connection.poll_transmit(version)?;
+        let share = slot.share_now();
+        self.burden.replace(&mut slot.share, share);
         if let Transmit::Frame(Frame::Event { publication, .. }) = &mut transmit
             && publication.class == Class::State(State::Presence)
         {

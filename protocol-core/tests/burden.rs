@@ -136,3 +136,30 @@ fn answers_count_for_the_one_who_does_not_read_them() {
     assert_eq!(gateway.faults, [PeerFault::SlowConsumer]);
     assert_eq!(closes(&gateway.hear(other)), None);
 }
+
+#[test]
+fn what_is_being_written_counts_and_closing_its_reader_is_enough() {
+    let mut gateway = Gateway::with(Limits {
+        outbox_in_all: 50 * KIB,
+        ..Limits::default()
+    });
+    let slow = gateway.join(&Joiner {
+        scopes: &["operator.read", "operator.pairing"],
+        ..Joiner::default()
+    });
+    let other = gateway.operator(READ);
+    for conn in [slow, other] {
+        gateway.hear(conn);
+        gateway.stall(conn);
+    }
+    gateway.broadcast(ordinary("note", &text(KIB), Audience::Everyone));
+    for _ in 0..6 {
+        let audience = Audience::Operators(Scope::Pairing);
+        gateway.broadcast(ordinary("note", &text(10 * KIB), audience));
+        // Pulled by a writer that never says it is done.
+        while gateway.hub.poll_transmit(slow).is_some() {}
+    }
+    assert_eq!(gateway.faults, [PeerFault::SlowConsumer]);
+    gateway.broadcast(ordinary("note", &text(KIB), Audience::Everyone));
+    assert_eq!(events(&gateway.frames(other), "note").len(), 2);
+}

@@ -154,6 +154,7 @@ impl Hub {
             .give_back(admitted, |conn| super::is_admitted(&self.slots, conn));
         self.presence
             .pushed(receivers * publication.payload.len(), now);
+        self.relieve(now);
     }
 }
 

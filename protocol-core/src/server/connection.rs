@@ -430,7 +430,7 @@ impl Connection {
 
     /// The bytes that wait to be sent to this connection alone.
     pub(crate) const fn private_bytes(&self) -> usize {
-        self.outbox.replies()
+        self.outbox.private()
     }
 
     /// The bytes of the requests that wait for an answer.
