@@ -2,6 +2,7 @@
 
 mod support;
 
+use openclaw_protocol_core::idempotency::Bounds;
 use openclaw_protocol_core::limits::Limits;
 use serde_json::{Value, json};
 use support::{Do, READ, Settings, WRITE, World, errors, millis, seconds, story_of};
@@ -45,6 +46,28 @@ fn the_final_answer_precedes_that_of_a_wait() {
     world.agent_does("k", Do::Finish);
     let story = story_of(&world.hear(conn));
     assert_eq!(story[story.len() - 2..], ["res r1 ok", "res w ok"]);
+}
+
+#[test]
+fn ends_are_remembered_as_long_and_as_many_as_answers() {
+    let mut world = World::with(Settings {
+        repeats: Bounds {
+            kept: seconds(60),
+            rows: 2,
+            ..Bounds::default()
+        },
+        ..Settings::default()
+    });
+    let conn = world.operator(&[WRITE]);
+    for key in ["a", "b", "c"] {
+        world.run(conn, key, key);
+        world.agent_does(key, Do::Finish);
+    }
+    let mut status = |key| world.ask(conn, "agent.wait", wait(key, 0))["payload"]["status"].clone();
+    assert_eq!(["a", "b", "c"].map(&mut status), ["timeout", "ok", "ok"]);
+    world.advance(seconds(60));
+    let answer = world.ask(conn, "agent.wait", wait("c", 0));
+    assert_eq!(answer["payload"]["status"], "timeout");
 }
 
 #[test]

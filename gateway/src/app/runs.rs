@@ -87,7 +87,7 @@ impl Runs {
             last: 0,
             sessions: Sessions::default(),
             keys: Table::new(bounds),
-            waits: Waits::default(),
+            waits: Waits::new(bounds),
             heartbeats: Vec::new(),
             draining: false,
         }

@@ -16,15 +16,15 @@ use super::run::Ended;
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 /// The longest that a wait may take.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
-/// How long the end of a run is remembered, and how many: as long and as many as results under
-/// their idempotency keys.
-const ENDED: Bounds = Bounds::standard();
 
 type WaitId = (ConnId, u64);
 
 /// Who waits, and what has ended lately. Waits are bounded by the open calls of each connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Waits {
+    /// How long the end of a run is remembered, and how many: as long and as many as results under
+    /// their idempotency keys.
+    bounds: Bounds,
     waiting: BTreeMap<WaitId, Wait>,
     by_run: BTreeMap<Box<str>, BTreeSet<WaitId>>,
     due: BTreeSet<(Instant, WaitId)>,
@@ -41,6 +41,18 @@ struct Wait {
 }
 
 impl Waits {
+    pub(super) const fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            waiting: BTreeMap::new(),
+            by_run: BTreeMap::new(),
+            due: BTreeSet::new(),
+            last: 0,
+            ended: BTreeMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+
     /// Answers at once if the run has ended, else when it ends or the time is over.
     pub(super) fn wait(
         &mut self,
@@ -135,7 +147,7 @@ impl Waits {
 
     fn forget_old(&mut self, now: Instant) {
         while let Some((at, _)) = self.order.front()
-            && (*at + ENDED.kept <= now || self.order.len() > ENDED.rows)
+            && (*at + self.bounds.kept <= now || self.order.len() > self.bounds.rows)
         {
             if let Some((_, run_id)) = self.order.pop_front() {
                 self.ended.remove(&run_id);

@@ -27,7 +27,6 @@ use openclaw_gateway_service::secret::{Secret, SharedSecret};
 use openclaw_protocol_core::frame::inbound::Inbound;
 use openclaw_protocol_core::frame::outgoing::Transmit;
 use openclaw_protocol_core::hub::{Event, Health, Hub, Peer, Row};
-use openclaw_protocol_core::idempotency::Bounds;
 use openclaw_protocol_core::json::Json;
 use openclaw_protocol_core::server::ConnId;
 use openclaw_protocol_core::time::{Instant, Now};
@@ -81,7 +80,7 @@ impl World {
             backend: Arc::new(agent.clone()),
             executor: Arc::clone(&executor),
             probes: Arc::new(Probes::default()),
-            repeats: Bounds::default(),
+            repeats: settings.repeats,
             heartbeat: settings.heartbeat,
             version: "0.1.0",
             started: now.at,

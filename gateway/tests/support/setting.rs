@@ -7,6 +7,7 @@ use openclaw_gateway_service::config::HeartbeatConfig;
 use openclaw_gateway_service::secret::resolve::SecretKind;
 use openclaw_protocol_core::hello::ok::Welcome;
 use openclaw_protocol_core::hub::Peer;
+use openclaw_protocol_core::idempotency::Bounds;
 use openclaw_protocol_core::json::Json;
 use openclaw_protocol_core::limits::Limits;
 use openclaw_protocol_core::time::{Instant, Now};
@@ -50,6 +51,7 @@ pub(crate) fn remote(last: u8) -> Peer {
 
 /// What a gateway is started with.
 pub(crate) struct Settings {
+    pub(crate) repeats: Bounds,
     pub(crate) limits: Limits,
     pub(crate) secret: Option<(SecretKind, &'static str)>,
     pub(crate) beginning_ms: u64,
@@ -59,6 +61,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            repeats: Bounds::default(),
             limits: Limits::default(),
             secret: Some((SecretKind::Token, TOKEN)),
             beginning_ms: BEGINNING_MS,
