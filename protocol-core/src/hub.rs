@@ -448,8 +448,6 @@ impl Hub {
         let version = self.state_version();
         let slot = self.slots.get_mut(&conn)?;
         let mut transmit = slot.connection.poll_transmit(version)?;
-        let share = slot.share_now();
-        self.burden.replace(&mut slot.share, share);
         if let Transmit::Frame(Frame::Event { publication, .. }) = &mut transmit
             && publication.class == Class::State(State::Presence)
         {

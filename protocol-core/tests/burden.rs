@@ -138,28 +138,52 @@ fn answers_count_for_the_one_who_does_not_read_them() {
 }
 
 #[test]
-fn what_is_being_written_counts_and_closing_its_reader_is_enough() {
+fn a_push_that_is_being_written_to_many_still_counts_once() {
     let mut gateway = Gateway::with(Limits {
         outbox_in_all: 50 * KIB,
         ..Limits::default()
     });
-    let slow = gateway.join(&Joiner {
-        scopes: &["operator.read", "operator.pairing"],
-        ..Joiner::default()
+    let readers: Vec<_> = (0..20).map(|_| gateway.operator(READ)).collect();
+    for reader in &readers {
+        gateway.hear(*reader);
+        gateway.stall(*reader);
+    }
+    let mut writing = Vec::new();
+    for _ in 0..4 {
+        gateway.broadcast(ordinary("note", &text(10 * KIB), Audience::Everyone));
+        writing.extend(
+            readers
+                .iter()
+                .map(|reader| gateway.hub.poll_transmit(*reader).expect("the push waits")),
+        );
+    }
+    assert_eq!(writing.len(), 80);
+    assert_eq!(gateway.faults, []);
+}
+
+#[test]
+fn an_answer_that_is_being_written_counts_and_closing_its_reader_is_enough() {
+    let mut gateway = Gateway::with(Limits {
+        outbox_in_all: 50 * KIB,
+        ..Limits::default()
     });
-    let other = gateway.operator(READ);
-    for conn in [slow, other] {
+    let (greedy, other) = (gateway.operator(READ), gateway.operator(READ));
+    for conn in [greedy, other] {
         gateway.hear(conn);
         gateway.stall(conn);
     }
     gateway.broadcast(ordinary("note", &text(KIB), Audience::Everyone));
-    for _ in 0..6 {
-        let audience = Audience::Operators(Scope::Pairing);
-        gateway.broadcast(ordinary("note", &text(10 * KIB), audience));
+    for n in 0..6 {
+        let call = gateway.call(greedy, &format!("r{n}"));
+        gateway.reply(call, json!(text(10 * KIB)));
         // Pulled by a writer that never says it is done.
-        while gateway.hub.poll_transmit(slow).is_some() {}
+        while gateway.hub.poll_transmit(greedy).is_some() {}
+        if !gateway.faults.is_empty() {
+            break;
+        }
     }
     assert_eq!(gateway.faults, [PeerFault::SlowConsumer]);
     gateway.broadcast(ordinary("note", &text(KIB), Audience::Everyone));
+    assert_eq!(gateway.faults, [PeerFault::SlowConsumer]);
     assert_eq!(events(&gateway.frames(other), "note").len(), 2);
 }

@@ -36,8 +36,9 @@ pub(crate) struct Outbox {
     close: Option<Close>,
     waiting: usize,
     in_flight: usize,
-    /// What waits for this connection alone.
+    /// What of both is for this connection alone.
     replies: usize,
+    replies_in_flight: usize,
     pushes: usize,
     last_seq: u64,
     state_waits: [bool; 3],
@@ -171,6 +172,7 @@ impl Outbox {
             let transmit = match entry {
                 Entry::Reply { id, outcome } => {
                     self.replies = self.replies.saturating_sub(weight);
+                    self.replies_in_flight += weight;
                     Transmit::Frame(Frame::Response { id, outcome })
                 }
                 Entry::Push(publication) => {
@@ -203,6 +205,7 @@ impl Outbox {
     /// What was pulled and is not yet written counts as waiting until the writer says so.
     pub(crate) fn sent(&mut self) {
         self.in_flight = 0;
+        self.replies_in_flight = 0;
     }
 
     /// Whether [`Self::pull`] has something to give.
@@ -216,10 +219,10 @@ impl Outbox {
         self.waiting + self.in_flight
     }
 
-    /// The bytes that wait for this connection alone: its replies, and its copies of what is being
-    /// written.
+    /// The bytes that wait for this connection alone. A push that is being written is not among
+    /// them: what it holds is shared with everybody else who is sent it.
     pub(crate) const fn private(&self) -> usize {
-        self.replies + self.in_flight
+        self.replies + self.replies_in_flight
     }
 
     fn push_back(&mut self, entry: Entry) {
