@@ -4,55 +4,10 @@ mod support;
 
 use openclaw_protocol_core::client::{Gap, Watcher};
 use openclaw_protocol_core::fault::PeerFault;
-use openclaw_protocol_core::frame::outgoing::{Class, Publication, State};
 use openclaw_protocol_core::limits::Limits;
-use openclaw_protocol_core::scope::Audience;
-use openclaw_protocol_core::server::ConnId;
-use serde_json::{Value, json};
-use support::{Gateway, READ, closes, delta, ordinary, parsed};
-
-const TICK: &str = "tick";
-
-fn tick(n: u64) -> Publication {
-    Publication {
-        event: TICK,
-        payload: support::json(json!({ "ts": n })),
-        audience: Audience::Everyone,
-        class: Class::State(State::Tick),
-    }
-}
-
-fn note(text: &str) -> Publication {
-    ordinary("note", text, Audience::Everyone)
-}
-
-fn numbers(frames: &[Value]) -> Vec<u64> {
-    frames
-        .iter()
-        .filter_map(|frame| frame["seq"].as_u64())
-        .collect()
-}
-
-/// What of each frame tells it from the others.
-fn names(frames: &[Value]) -> Vec<String> {
-    frames
-        .iter()
-        .map(|frame| match frame["payload"]["text"].as_str() {
-            Some(text) => text.to_owned(),
-            None => frame["event"]
-                .as_str()
-                .or(frame["id"].as_str())
-                .expect("a name")
-                .to_owned(),
-        })
-        .collect()
-}
-
-fn reader_of(limits: Limits) -> (Gateway, ConnId) {
-    let mut gateway = Gateway::with(limits);
-    let conn = gateway.operator(READ);
-    (gateway, conn)
-}
+use serde_json::json;
+use support::pushes::{TICK, names, note, numbers, reader_of, tick};
+use support::{READ, closes, delta, parsed};
 
 #[test]
 fn deltas_over_the_soft_limit_leave_a_hole_that_the_client_sees_as_one_gap() {

@@ -3,32 +3,9 @@
 mod support;
 
 use openclaw_protocol_core::fault::PeerFault;
-use openclaw_protocol_core::limits::Limits;
-use openclaw_protocol_core::server::ConnId;
-use serde_json::{Value, json};
-use support::{Gateway, NOTHING, closes, parsed};
-
-fn connected() -> (Gateway, ConnId) {
-    connected_with(Limits::default())
-}
-
-fn connected_with(limits: Limits) -> (Gateway, ConnId) {
-    let mut gateway = Gateway::with(limits);
-    let conn = gateway.operator(NOTHING);
-    (gateway, conn)
-}
-
-/// The single answer to one message, by its id.
-fn answer(gateway: &mut Gateway, conn: ConnId, text: &str) -> (Value, Value) {
-    gateway.say(conn, text);
-    let heard = gateway.hear(conn);
-    assert_eq!(closes(&heard), None, "{text}");
-    let frames = parsed(&heard);
-    let [frame] = &frames[..] else {
-        panic!("one answer to {text} was expected: {frames:?}");
-    };
-    (frame["id"].clone(), frame["error"].clone())
-}
+use serde_json::json;
+use support::asking::{answer, connected};
+use support::{closes, parsed};
 
 #[test]
 fn connect_again_is_answered_and_changes_nothing() {

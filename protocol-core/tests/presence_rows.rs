@@ -4,41 +4,9 @@ mod support;
 
 use openclaw_protocol_core::hub::Row;
 use openclaw_protocol_core::limits::Limits;
-use openclaw_protocol_core::server::ConnId;
 use serde_json::{Value, json};
-use support::{Gateway, Joiner, NOTHING, READ, events, millis, seconds};
-
-const DEVICE: Joiner<'_> = Joiner {
-    id: "openclaw-ios",
-    mode: "ui",
-    role: "operator",
-    scopes: NOTHING,
-    device: Some("d1"),
-    instance: None,
-    name: Some("Phone"),
-};
-
-/// A gateway with a reader that has heard of itself and of nothing else.
-fn watched() -> (Gateway, ConnId) {
-    let mut gateway = Gateway::new();
-    let reader = gateway.operator(READ);
-    gateway.pass(seconds(2));
-    gateway.hear(reader);
-    (gateway, reader)
-}
-
-/// The lists that were pushed to a connection since the last time.
-fn lists(gateway: &mut Gateway, conn: ConnId) -> Vec<Vec<Value>> {
-    events(&gateway.frames(conn), "presence")
-        .into_iter()
-        .map(|push| {
-            push["payload"]["presence"]
-                .as_array()
-                .expect("a list")
-                .clone()
-        })
-        .collect()
-}
+use support::watching::{DEVICE, lists, watched};
+use support::{Gateway, Joiner, READ, millis, seconds};
 
 fn hosts(rows: &[Value]) -> Vec<&str> {
     rows.iter()

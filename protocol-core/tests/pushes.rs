@@ -2,56 +2,12 @@
 
 mod support;
 
-use openclaw_protocol_core::frame::outgoing::{Class, Publication, State};
 use openclaw_protocol_core::hub::Health;
 use openclaw_protocol_core::limits::Limits;
 use openclaw_protocol_core::scope::{Audience, Scope};
-use openclaw_protocol_core::server::ConnId;
 use serde_json::{Value, json};
+use support::pushes::{TICK, names, note, numbers, reader_of, tick};
 use support::{Gateway, Joiner, NOTHING, READ, closes, delta, events, ordinary, parsed, seconds};
-
-const TICK: &str = "tick";
-
-fn tick(n: u64) -> Publication {
-    Publication {
-        event: TICK,
-        payload: support::json(json!({ "ts": n })),
-        audience: Audience::Everyone,
-        class: Class::State(State::Tick),
-    }
-}
-
-fn note(text: &str) -> Publication {
-    ordinary("note", text, Audience::Everyone)
-}
-
-fn numbers(frames: &[Value]) -> Vec<u64> {
-    frames
-        .iter()
-        .filter_map(|frame| frame["seq"].as_u64())
-        .collect()
-}
-
-/// What of each frame tells it from the others.
-fn names(frames: &[Value]) -> Vec<String> {
-    frames
-        .iter()
-        .map(|frame| match frame["payload"]["text"].as_str() {
-            Some(text) => text.to_owned(),
-            None => frame["event"]
-                .as_str()
-                .or(frame["id"].as_str())
-                .expect("a name")
-                .to_owned(),
-        })
-        .collect()
-}
-
-fn reader_of(limits: Limits) -> (Gateway, ConnId) {
-    let mut gateway = Gateway::with(limits);
-    let conn = gateway.operator(READ);
-    (gateway, conn)
-}
 
 #[test]
 fn numbers_begin_at_one_on_each_connection_and_have_no_holes() {

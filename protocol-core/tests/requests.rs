@@ -6,31 +6,9 @@ use openclaw_protocol_core::error_shape::ErrorShape;
 use openclaw_protocol_core::fault::PeerFault;
 use openclaw_protocol_core::frame::outgoing::Outcome;
 use openclaw_protocol_core::limits::Limits;
-use openclaw_protocol_core::server::ConnId;
 use serde_json::{Value, json};
-use support::{Gateway, Heard, NOTHING, closes, parsed};
-
-fn connected() -> (Gateway, ConnId) {
-    connected_with(Limits::default())
-}
-
-fn connected_with(limits: Limits) -> (Gateway, ConnId) {
-    let mut gateway = Gateway::with(limits);
-    let conn = gateway.operator(NOTHING);
-    (gateway, conn)
-}
-
-/// The single answer to one message, by its id.
-fn answer(gateway: &mut Gateway, conn: ConnId, text: &str) -> (Value, Value) {
-    gateway.say(conn, text);
-    let heard = gateway.hear(conn);
-    assert_eq!(closes(&heard), None, "{text}");
-    let frames = parsed(&heard);
-    let [frame] = &frames[..] else {
-        panic!("one answer to {text} was expected: {frames:?}");
-    };
-    (frame["id"].clone(), frame["error"].clone())
-}
+use support::asking::{answer, connected, connected_with};
+use support::{Heard, NOTHING, closes, parsed};
 
 #[test]
 fn an_id_may_be_used_again_and_each_request_gets_its_own_answer() {

@@ -2,9 +2,12 @@
 
 #![allow(dead_code, unused_imports, reason = "no test file uses all of it")]
 
+pub(crate) mod asking;
 mod gateway;
 mod pair;
+pub(crate) mod pushes;
 pub(crate) mod script;
+pub(crate) mod watching;
 
 pub(crate) use gateway::{Applicants, Gateway, Heard, Joiner, closes, events, grant, parsed};
 pub(crate) use pair::Pair;
