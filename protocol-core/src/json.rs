@@ -36,6 +36,16 @@ impl Json {
         Self(text)
     }
 
+    /// Takes text that was just written. What it holds is what [`Self::len`] says and every bound
+    /// counts on: the room that a growing text took in advance is given back.
+    fn written(mut text: Vec<u8>) -> Self {
+        const SMALL: usize = 1024;
+        if text.capacity() > text.len() + SMALL {
+            text.shrink_to_fit();
+        }
+        Self(Bytes::from(text))
+    }
+
     /// Checks that `text` is one JSON value, nested at most [`MAX_DEPTH`] deep.
     ///
     /// # Errors
@@ -55,7 +65,7 @@ impl Json {
     /// [`NotJson`] when `value` has no JSON form (a map whose keys are no strings).
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, NotJson> {
         serde_json::to_vec(value)
-            .map(|text| Self(Bytes::from(text)))
+            .map(Self::written)
             .map_err(|_| NotJson)
     }
 
@@ -242,7 +252,7 @@ impl Object {
     #[must_use]
     pub fn finish(mut self) -> Json {
         self.0.push(b'}');
-        Json(Bytes::from(self.0))
+        Json::written(self.0)
     }
 }
 
@@ -251,7 +261,7 @@ impl Object {
 pub fn array<'a>(values: impl IntoIterator<Item = &'a Json>) -> Json {
     let mut text = Vec::new();
     write_array(&mut text, values);
-    Json(Bytes::from(text))
+    Json::written(text)
 }
 
 fn write_array<'a>(out: &mut Vec<u8>, values: impl IntoIterator<Item = &'a Json>) {
