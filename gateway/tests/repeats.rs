@@ -2,9 +2,12 @@
 
 mod support;
 
+use openclaw_protocol_core::idempotency::Bounds;
 use openclaw_protocol_core::server::ConnId;
 use serde_json::{Value, json};
-use support::{Caller, Device, Do, WRITE, World, errors, final_of, seconds, story, story_of};
+use support::{
+    Caller, Device, Do, Settings, WRITE, World, errors, final_of, seconds, story, story_of,
+};
 
 const WAYS_TO_END: &[(&str, bool)] = &[("finish", true), ("fail", false)];
 
@@ -227,4 +230,27 @@ fn a_draining_gateway_still_answers_repeats() {
         errors(final_of(&frames, "r2")),
         "UNAVAILABLE gateway stopping"
     );
+}
+
+#[test]
+fn results_larger_than_may_be_kept_make_room_for_each_other_but_not_for_nothing() {
+    let mut world = World::with(Settings {
+        repeats: Bounds {
+            bytes: 65_536,
+            ..Bounds::default()
+        },
+        ..Settings::default()
+    });
+    let conn = world.operator(&[WRITE]);
+    for key in ["first", "second"] {
+        world.run(conn, key, key);
+        world.agent_says(key, &"x".repeat(100_000));
+        world.agent_does(key, Do::Finish);
+        world.hear(conn);
+        world.run(conn, "again", key);
+        assert_eq!(world.answer(conn, "again")["ok"], true);
+        assert_eq!(world.agent.begun(key), 1, "its repeat is not done again");
+    }
+    world.run(conn, "late", "first");
+    assert_eq!(world.agent.begun("first"), 2, "the second made room");
 }

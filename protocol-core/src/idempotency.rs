@@ -64,7 +64,7 @@ pub struct Bounds {
     pub kept: Duration,
     /// Rows; past it the oldest result goes, never what is in flight. Default 4,096.
     pub rows: usize,
-    /// Bytes of results; past it the oldest goes. Default 64 MiB.
+    /// Bytes of results; past it the oldest goes, never the only one. Default 64 MiB.
     pub bytes: usize,
 }
 
@@ -199,8 +199,10 @@ impl Table {
     }
 
     fn make_room(&mut self) {
-        while (self.rows.len() > self.bounds.rows || self.bytes > self.bounds.bytes)
-            && !self.done.is_empty()
+        // A result larger than all results may be is kept until the next one: its repeat must not
+        // be done again at once.
+        while self.rows.len() > self.bounds.rows && !self.done.is_empty()
+            || self.bytes > self.bounds.bytes && self.done.len() > 1
         {
             self.forget_oldest();
         }
@@ -310,6 +312,31 @@ mod tests {
         }
         assert_eq!(table.len(), 11, "nothing that is in flight was dropped");
         assert_eq!(table.bytes, 0);
+    }
+
+    #[test]
+    fn results_are_kept_up_to_their_bytes_and_the_newest_whatever_its_size() {
+        let large = || Outcome::success(Object::new().text("x", &"x".repeat(60)));
+        let mut table = Table::new(Bounds {
+            bytes: large().weight() * 2,
+            ..Bounds::default()
+        });
+        for (second, name) in (0..).zip(["first", "second", "third"]) {
+            let _ = table.claim(&key(name), &[1; 32], at(second));
+            table.finish(&key(name), large(), at(second));
+        }
+        assert_eq!(table.len(), 2, "the first made room");
+        let huge = Outcome::success(Object::new().text("x", &"x".repeat(600)));
+        let _ = table.claim(&key("huge"), &[1; 32], at(4));
+        table.finish(&key("huge"), huge.clone(), at(4));
+        assert_eq!(table.len(), 1);
+        assert_eq!(
+            table.claim(&key("huge"), &[1; 32], at(5)),
+            Claim::Done(huge)
+        );
+        let _ = table.claim(&key("next"), &[1; 32], at(5));
+        table.finish(&key("next"), outcome(), at(5));
+        assert_eq!(table.len(), 1, "the huge one made room");
     }
 
     #[test]
