@@ -269,6 +269,28 @@ fn announcements_cannot_grow_the_list_without_bound() {
 }
 
 #[test]
+fn the_list_takes_no_more_than_half_of_a_frame_and_the_newest_stays_on_it() {
+    let mut gateway = Gateway::with(Limits {
+        frame: 65_536,
+        ..Limits::default()
+    });
+    let text = "x".repeat(4_000);
+    for n in 0..40 {
+        let now = gateway.now();
+        gateway.hub.announce(beacon(&format!("b{n}"), &text), now);
+        assert!(gateway.hub.presence().len() <= 32_768);
+    }
+    let listed = gateway.presence();
+    assert_eq!(hosts(&listed)[..2], ["lab", "b32"], "as many as fit");
+    assert_eq!(listed.last().unwrap()["host"], "b39");
+    let reader = gateway.join(&Joiner {
+        scopes: READ,
+        ..Joiner::default()
+    });
+    assert!(gateway.hub.session(reader).is_some(), "readers get in");
+}
+
+#[test]
 fn a_row_that_runs_out_does_not_hurry_the_next_push() {
     let (mut gateway, reader) = watched();
     let conn = gateway.join(&DEVICE);

@@ -180,7 +180,7 @@ pub const LIMITS: [Limit; 36] = [
     limit!("presenceIntervalMs", Milliseconds 100..=60_000, core.presence,
         "joins and leaves are pushed at most so often"),
     limit!("presenceRows", Count 10..=100_000, core.presence_rows,
-        "more participants are not listed: tools go first, then who has left"),
+        "more participants are not listed: tools go first, then who has left; whatever their number, the list takes half of `maxPayload` at the most"),
     limit!("presenceKeptMs", Milliseconds 0..=(24 * HOUR), core.presence_kept,
         "how long devices, user interfaces and nodes stay listed after they left"),
     limit!("runs", Count 1..=10_000, core.runs,

@@ -29,6 +29,8 @@ const PASSING_ROWS: usize = 50;
 const MAX_TEXT: usize = 128;
 /// The most scopes that a row names.
 const MAX_SCOPES: usize = 16;
+/// The part of a frame that the list may take: hello carries it beside other things.
+const PART_OF_FRAME: usize = 2;
 /// What presence pushes may take of all connections together, in bytes per second.
 const BYTES_PER_SECOND: usize = 64 << 20;
 
@@ -63,6 +65,7 @@ pub(super) struct Presence {
     gateway: Json,
     entries: BTreeMap<Key, Entry>,
     rows: usize,
+    bytes: usize,
     kept: Duration,
     rhythm: Duration,
     version: u64,
@@ -98,6 +101,7 @@ impl Presence {
             gateway,
             entries: BTreeMap::new(),
             rows: limits.presence_rows,
+            bytes: limits.frame / PART_OF_FRAME,
             kept: limits.presence_kept,
             rhythm: limits.presence,
             version: 1,
@@ -309,19 +313,24 @@ impl Presence {
     }
 
     /// Keeps the list within its bounds: surplus rows of programs that come and go are dropped
-    /// first, then rows without a connection, then the oldest.
+    /// first, then rows without a connection, then the oldest; never the last one.
     fn drop_surplus(&mut self) {
         let passing = self.entries.values().filter(|entry| entry.passing).count();
         if passing > PASSING_ROWS {
             self.drop_oldest(|entry| entry.passing);
         }
-        let with_gateway = self.entries.len() + 1;
-        if with_gateway > self.rows
-            && !self.drop_oldest(|entry| entry.passing)
-            && !self.drop_oldest(|entry| entry.gone.is_some())
-        {
-            self.drop_oldest(|_| true);
-        }
+        while self.entries.len() > 1
+            && (self.entries.len() + 1 > self.rows || self.list_bytes() > self.bytes)
+            && (self.drop_oldest(|entry| entry.passing)
+                || self.drop_oldest(|entry| entry.gone.is_some())
+                || self.drop_oldest(|_| true))
+        {}
+    }
+
+    /// The size of the list.
+    fn list_bytes(&self) -> usize {
+        let rows = self.entries.values().map(|entry| entry.json.len() + 1);
+        rows.sum::<usize>() + self.gateway.len() + 2
     }
 
     fn drop_oldest(&mut self, which: impl Fn(&Entry) -> bool) -> bool {
