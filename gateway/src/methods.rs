@@ -27,6 +27,17 @@ pub enum Method {
     SetHeartbeats,
 }
 
+/// What comes of a request that is made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// Nothing: it only reads.
+    Reads,
+    /// It is known by its `idempotencyKey` and not done again.
+    Keyed,
+    /// It says or sets the same again.
+    Sets,
+}
+
 /// One row of the table of methods.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
@@ -38,6 +49,8 @@ pub struct Row {
     pub scope: Option<Scope>,
     /// Whether a node may call it.
     pub for_nodes: bool,
+    /// What comes of it when it is asked for again.
+    pub repeat: Repeat,
     /// The most bytes of its parameters; they are parsed on the owner's task, so that they must
     /// stay small.
     pub max_params: usize,
@@ -51,6 +64,22 @@ const SMALL: usize = 64 << 10;
 const MESSAGE: usize = 1 << 20;
 
 impl Row {
+    /// How many answers it has: an acknowledgement and a final one, or one.
+    #[must_use]
+    pub const fn stages(&self) -> u8 {
+        match self.method {
+            Method::Agent => 2,
+            Method::Health
+            | Method::Status
+            | Method::SystemPresence
+            | Method::SystemEvent
+            | Method::AgentWait
+            | Method::ChatAbort
+            | Method::LastHeartbeat
+            | Method::SetHeartbeats => 1,
+        }
+    }
+
     /// Whether its parameters are looked at: `health` and `status` ignore theirs, whatever they
     /// are.
     #[must_use]
@@ -68,6 +97,7 @@ const fn row(method: Method, name: &'static str, scope: Option<Scope>) -> Row {
         name,
         scope,
         for_nodes: false,
+        repeat: Repeat::Reads,
         max_params: SMALL,
     }
 }
@@ -81,17 +111,25 @@ pub static TABLE: [Row; 9] = [
     row(Method::Status, "status", Some(Scope::Read)),
     row(Method::SystemPresence, "system-presence", Some(Scope::Read)),
     Row {
+        repeat: Repeat::Sets,
         max_params: BEACON,
         ..row(Method::SystemEvent, "system-event", Some(Scope::Admin))
     },
     Row {
+        repeat: Repeat::Keyed,
         max_params: MESSAGE,
         ..row(Method::Agent, "agent", Some(Scope::Write))
     },
     row(Method::AgentWait, "agent.wait", Some(Scope::Write)),
-    row(Method::ChatAbort, "chat.abort", Some(Scope::Write)),
+    Row {
+        repeat: Repeat::Sets,
+        ..row(Method::ChatAbort, "chat.abort", Some(Scope::Write))
+    },
     row(Method::LastHeartbeat, "last-heartbeat", Some(Scope::Read)),
-    row(Method::SetHeartbeats, "set-heartbeats", Some(Scope::Admin)),
+    Row {
+        repeat: Repeat::Sets,
+        ..row(Method::SetHeartbeats, "set-heartbeats", Some(Scope::Admin))
+    },
 ];
 
 /// Every event that is pushed.
