@@ -1,5 +1,6 @@
 //! The gateway as the runtime sees it: events and commands go in, verbs on the hub come out.
 
+mod closes;
 mod dispatch;
 mod door;
 mod heartbeat;
@@ -27,6 +28,7 @@ use crate::agents::{AgentFault, Backend, ToolStep};
 use crate::config::HeartbeatConfig;
 use crate::device::DeviceFault;
 use crate::probes::Probes;
+use closes::Closes;
 use door::{Door, Proven};
 use heartbeat::Heartbeats;
 use runs::Runs;
@@ -98,6 +100,7 @@ pub struct App {
     door: Door,
     runs: Runs,
     heartbeats: Heartbeats,
+    closes: Closes,
     probes: Arc<Probes>,
     version: &'static str,
     started: Instant,
@@ -111,6 +114,7 @@ impl App {
             door: Door::new(parts.admission, parts.executor.clone(), handle.clone()),
             runs: Runs::new(parts.backend, parts.executor, handle, parts.repeats),
             heartbeats: Heartbeats::new(parts.heartbeat, parts.started),
+            closes: Closes::default(),
             probes: parts.probes,
             version: parts.version,
             started: parts.started,
@@ -131,7 +135,8 @@ impl Application for App {
             } => self.door.knock(hub, applicant, params, peer, &nonce, now),
             Event::Request { call, request } => self.dispatch(hub, call, request, now),
             Event::Fault { .. } => {}
-            Event::Closed { conn } => {
+            Event::Closed { conn, close } => {
+                self.closes.count(close.as_ref());
                 self.door.forget_connection(conn);
                 self.runs.forget_connection(conn);
             }

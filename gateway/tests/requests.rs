@@ -2,8 +2,11 @@
 
 mod support;
 
+use openclaw_gateway_service::methods::{Repeat, TABLE};
 use serde_json::{Value, json};
-use support::{ADMIN, Caller, Do, READ, WRITE, World, errors, seconds, story};
+use support::{ADMIN, Caller, Do, READ, WRITE, World, errors, local, seconds, story};
+
+const DOCUMENTATION: &str = include_str!("../../docs/methods.md");
 
 const METHODS: [(&str, Option<&str>); 9] = [
     ("health", None),
@@ -50,6 +53,89 @@ fn every_method_asks_for_its_scope_before_it_looks_at_anything_else() {
             }
         }
     }
+}
+
+#[test]
+fn the_documentation_lists_every_method_as_it_is_served() {
+    let listed: Vec<&str> = DOCUMENTATION
+        .lines()
+        .skip_while(|line| !line.starts_with("| method |"))
+        .skip(2)
+        .take_while(|line| line.starts_with("| `"))
+        .collect();
+    let served: Vec<String> = TABLE
+        .iter()
+        .map(|row| {
+            let scope = row
+                .scope
+                .map_or("none".to_owned(), |scope| format!("`{}`", scope.as_str()));
+            let nodes = if row.for_nodes { "; nodes too" } else { "" };
+            let again = match row.repeat {
+                Repeat::Reads => "reads",
+                Repeat::Keyed => "by `idempotencyKey`, not done again",
+                Repeat::Sets => "sets the same again",
+            };
+            let most = if row.reads_params() {
+                row.max_params.to_string()
+            } else {
+                "ignored".to_owned()
+            };
+            format!(
+                "| `{}` | {scope}{nodes} | {} | {again} | {most} |",
+                row.name,
+                row.stages()
+            )
+        })
+        .collect();
+    assert_eq!(listed, served, "as it should be:\n{}", served.join("\n"));
+}
+
+#[test]
+fn methods_that_are_not_done_again_ask_for_a_key() {
+    let mut world = World::new();
+    let conn = world.operator(&[ADMIN]);
+    for row in &TABLE {
+        let answer = world.ask(conn, row.name, json!({"message": "x"}));
+        let asks_for_a_key = errors(&answer).contains("idempotencyKey");
+        assert_eq!(asks_for_a_key, row.repeat == Repeat::Keyed, "{answer}");
+    }
+}
+
+#[test]
+fn the_status_counts_how_connections_ended() {
+    let mut world = World::new();
+    let conn = world.operator(&[READ]);
+    let connections =
+        |world: &mut World| world.ask(conn, "status", json!({}))["payload"]["connections"].clone();
+    assert_eq!(
+        connections(&mut world),
+        json!({"admitted": 1, "sockets": 1, "left": 0, "closed": []})
+    );
+    for _ in 0..2 {
+        let gone = world.operator(&[READ]);
+        world.cut(gone);
+        let rude = world.open(local());
+        world.say_bytes(rude, "no JSON");
+    }
+    world.refused(
+        local(),
+        &Caller {
+            auth: json!({"token": "wrong"}),
+            ..Caller::default()
+        },
+    );
+    let silent = world.open(local());
+    world.advance(seconds(16));
+    world.cut(silent);
+    let reason = |reason: &str, count: u64| json!({"code": 1008, "reason": reason, "count": count});
+    assert_eq!(
+        connections(&mut world),
+        json!({"admitted": 1, "sockets": 1, "left": 2, "closed": [
+            reason("handshake timeout", 1),
+            reason("invalid request frame: must be JSON", 2),
+            reason("unauthorized: gateway token mismatch (provide gateway auth token)", 1),
+        ]})
+    );
 }
 
 #[test]
@@ -346,7 +432,10 @@ fn the_status_counts_what_runs_and_what_waits() {
         assert_eq!(status["uptimeMs"], 7_000);
         assert_eq!(status["channelSummary"], json!([]));
         assert_eq!(status["queuedSystemEvents"], json!([]));
-        assert_eq!(status["connections"], json!({"admitted": 1, "sockets": 2}));
+        assert_eq!(
+            status["connections"],
+            json!({"admitted": 1, "sockets": 2, "left": 0, "closed": []})
+        );
         assert_eq!(status["runs"], json!({"running": 2, "queued": 1}));
         assert_eq!(status["sessions"], json!({"count": 2}));
     }

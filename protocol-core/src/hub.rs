@@ -76,6 +76,8 @@ pub enum Event {
     Closed {
         /// The connection.
         conn: ConnId,
+        /// How the gateway closed it; `None` where its socket just ended.
+        close: Option<Close>,
     },
 }
 
@@ -529,9 +531,9 @@ impl Hub {
                 }
                 server::Event::Request { call, request } => Event::Request { call, request },
                 server::Event::Fault(fault) => Event::Fault { conn, fault },
-                server::Event::Closed => {
+                server::Event::Closed { close } => {
                     closed = true;
-                    Event::Closed { conn }
+                    Event::Closed { conn, close }
                 }
             });
         }

@@ -197,12 +197,38 @@ fn a_second_acknowledgement_is_misuse() {
 }
 
 #[test]
+fn the_end_tells_how_the_gateway_closed_it() {
+    let close = || Close::new(1008, "slow consumer");
+    let now = Clock::default().now();
+    for peer_answers in [true, false] {
+        let mut connection = admitted(1);
+        connection.close(close(), now);
+        connection.close(Close::new(1012, "only the first counts"), now);
+        assert!(connection.poll_event().is_none(), "not over yet");
+        if peer_answers {
+            connection.handle_disconnect();
+        } else {
+            let due = connection.poll_timeout().unwrap();
+            let late = openclaw_protocol_core::time::Now { at: due.at, ..now };
+            connection.handle_timeout(late);
+        }
+        let Some(Event::Closed { close: Some(said) }) = connection.poll_event() else {
+            panic!("it is over, and was closed");
+        };
+        assert_eq!(said, close());
+    }
+}
+
+#[test]
 fn after_the_end_nothing_comes_out() {
     let mut connection = admitted(1);
     let now = Clock::default().now();
     let call = call(&mut connection);
     connection.handle_disconnect();
-    assert!(matches!(connection.poll_event(), Some(Event::Closed)));
+    assert!(matches!(
+        connection.poll_event(),
+        Some(Event::Closed { close: None })
+    ));
     connection
         .finish(call, Outcome::success(Json::null()), now)
         .unwrap();

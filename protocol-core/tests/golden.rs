@@ -159,7 +159,7 @@ impl Replay {
                     let line = format!("{} event {}: {fault}", self.name(conn), fault.clause());
                     self.write(&line);
                 }
-                Event::Closed { conn } => {
+                Event::Closed { conn, .. } => {
                     let line = format!("{} event closed", self.name(conn));
                     self.write(&line);
                 }

@@ -112,7 +112,9 @@ impl App {
                 "connections",
                 Object::new()
                     .number("admitted", hub.admitted() as u64)
-                    .number("sockets", hub.connections() as u64),
+                    .number("sockets", hub.connections() as u64)
+                    .number("left", self.closes.left())
+                    .array("closed", &self.closes.by_cause()),
             )
             .object(
                 "runs",

@@ -317,7 +317,7 @@ impl World {
         let now = self.now();
         while let Some(event) = self.hub.poll_event() {
             moved = true;
-            if let Event::Closed { conn } = &event {
+            if let Event::Closed { conn, .. } = &event {
                 self.gone.insert(*conn);
             }
             self.app.handle_event(&mut self.hub, event, now);

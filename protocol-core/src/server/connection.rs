@@ -51,6 +51,7 @@ enum Phase {
     /// A close was queued; the socket is dropped at the latest then.
     Closing {
         until: Instant,
+        close: Close,
     },
     Closed,
 }
@@ -85,7 +86,10 @@ pub enum Event {
     /// The peer broke a clause; the consequence is queued.
     Fault(PeerFault),
     /// The connection is over; its tokens are void.
-    Closed,
+    Closed {
+        /// How the gateway closed it; `None` where its socket just ended.
+        close: Option<Close>,
+    },
 }
 
 impl Connection {
@@ -219,7 +223,7 @@ impl Connection {
                 self.pinged = now.at;
                 self.outbox.ping();
             }
-            Phase::Closing { until } if *until <= now.at => self.end(),
+            Phase::Closing { until, .. } if *until <= now.at => self.end(),
             Phase::Connecting { .. }
             | Phase::Deciding(_)
             | Phase::Open(_)
@@ -360,10 +364,11 @@ impl Connection {
     /// Ends the connection: queued pushes are discarded, small replies still go out.
     pub fn close(&mut self, close: Close, now: Now) {
         if !self.is_ending() {
-            self.outbox.close(close);
+            self.outbox.close(close.clone());
             self.calls.clear();
             self.phase = Phase::Closing {
                 until: now.at + self.limits.close,
+                close,
             };
         }
     }
@@ -409,7 +414,7 @@ impl Connection {
                     (ping, Timer::Ping)
                 }
             }
-            Phase::Closing { until } => (*until, Timer::Close),
+            Phase::Closing { until, .. } => (*until, Timer::Close),
             Phase::Closed => return None,
         };
         Some(Deadline { at, timer })
@@ -557,10 +562,13 @@ impl Connection {
     }
 
     fn end(&mut self) {
-        self.phase = Phase::Closed;
+        let close = match core::mem::replace(&mut self.phase, Phase::Closed) {
+            Phase::Closing { close, .. } => Some(close),
+            Phase::Connecting { .. } | Phase::Deciding(_) | Phase::Open(_) | Phase::Closed => None,
+        };
         self.outbox.clear();
         self.calls.clear();
-        self.events.push_back(Event::Closed);
+        self.events.push_back(Event::Closed { close });
     }
 }
 

@@ -32,7 +32,7 @@ impl World {
                 self.calls.push(call);
             }
             Event::Fault { conn, .. } => assert!(!self.known(conn).over),
-            Event::Closed { conn } => {
+            Event::Closed { conn, .. } => {
                 let peer = self.known(conn);
                 assert!(!core::mem::replace(&mut peer.over, true), "it ends once");
             }

@@ -348,7 +348,7 @@ impl Queue {
                         self.queued(Kind::Reply(answered_as.into()), 0);
                     }
                 }
-                Event::Closed => assert!(self.connection.is_closed()),
+                Event::Closed { .. } => assert!(self.connection.is_closed()),
                 Event::Connect { .. } => panic!("it was let in already"),
             }
         }

@@ -293,7 +293,7 @@ impl Gateway {
                 },
                 Event::Request { call, request } => self.calls.push_back((call, request)),
                 Event::Fault { fault, .. } => self.faults.push(fault),
-                Event::Closed { conn } => self.ended.push(conn),
+                Event::Closed { conn, .. } => self.ended.push(conn),
             }
         }
         let mut ready = Vec::new();

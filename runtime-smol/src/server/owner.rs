@@ -10,6 +10,7 @@ use async_channel::{Receiver, Sender};
 use futures_lite::stream::Stream;
 use futures_lite::{FutureExt, future};
 use openclaw_protocol_core::fault::PeerFault;
+use openclaw_protocol_core::frame::close_code;
 use openclaw_protocol_core::frame::outgoing::Transmit;
 use openclaw_protocol_core::hub::{Event, Hub};
 use openclaw_protocol_core::server::ConnId;
@@ -237,9 +238,18 @@ impl<A: Application> Owner<A> {
     fn pass_events_on(&mut self, now: Now) {
         while let Some(event) = self.hub.poll_event() {
             match &event {
-                Event::Closed { conn } => {
+                Event::Closed { conn, close } => {
                     self.links.remove(conn);
-                    log::debug!("conn={conn} closed");
+                    match close {
+                        Some(close) if close.code != close_code::RESTART => {
+                            log::info!(
+                                "conn={conn} closed code={} reason={:?}",
+                                close.code,
+                                close.reason()
+                            );
+                        }
+                        Some(_) | None => log::debug!("conn={conn} closed"),
+                    }
                 }
                 Event::Fault { conn, fault } => {
                     log::debug!("conn={conn} clause={} {fault}", fault.clause());

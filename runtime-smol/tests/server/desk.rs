@@ -259,7 +259,7 @@ impl Application for Desk {
             }
             Event::Request { call, request } => self.answer(hub, call, &request, now),
             Event::Fault { fault, .. } => *self.faults.entry(fault.to_string()).or_default() += 1,
-            Event::Closed { conn } => {
+            Event::Closed { conn, .. } => {
                 self.held.remove(&conn);
             }
         }
