@@ -5,11 +5,46 @@
 pub(crate) struct Figure {
     pub(crate) what: String,
     pub(crate) unit: Unit,
-    pub(crate) gateway: Option<f64>,
-    pub(crate) floor: Option<f64>,
-    /// What was measured on the reference now, or what it did on a quiet machine.
-    pub(crate) reference: Option<f64>,
-    pub(crate) targets: Vec<Target>,
+    pub(crate) gateway: Samples,
+    pub(crate) floor: Samples,
+    pub(crate) reference: Samples,
+    /// What the reference did on a quiet machine.
+    noted: Option<f64>,
+    targets: Vec<Target>,
+}
+
+/// What one thing was measured to be, round by round.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Samples(Vec<f64>);
+
+impl Samples {
+    pub(crate) fn push(&mut self, value: f64) {
+        self.0.push(value);
+    }
+
+    pub(crate) fn values(&self) -> &[f64] {
+        &self.0
+    }
+
+    /// The middle one.
+    pub(crate) fn median(&self) -> Option<f64> {
+        let mut values = self.0.clone();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied()
+    }
+
+    /// The smallest and the largest, where there are several.
+    pub(crate) fn range(&self) -> Option<(f64, f64)> {
+        let smallest = self.0.iter().copied().reduce(f64::min)?;
+        let largest = self.0.iter().copied().reduce(f64::max)?;
+        (self.0.len() > 1).then_some((smallest, largest))
+    }
+
+    /// Each divided by what was measured in the same round.
+    fn divided_by(&self, others: &Self) -> Self {
+        let pairs = self.0.iter().zip(&others.0);
+        Self(pairs.map(|(value, other)| value / other).collect())
+    }
 }
 
 /// What a figure is asked to be.
@@ -67,16 +102,17 @@ impl Figure {
         Self {
             what: what.into(),
             unit,
-            gateway: None,
-            floor: None,
-            reference: None,
+            gateway: Samples::default(),
+            floor: Samples::default(),
+            reference: Samples::default(),
+            noted: None,
             targets: Vec::new(),
         }
     }
 
     /// What the reference did when the machine was quiet; a measurement replaces it.
     pub(crate) fn reference(mut self, value: f64) -> Self {
-        self.reference = Some(value);
+        self.noted = Some(value);
         self
     }
 
@@ -85,14 +121,24 @@ impl Figure {
         self
     }
 
-    /// The gateway's value divided by the floor's.
-    pub(crate) fn to_floor(&self) -> Option<f64> {
-        Some(self.gateway? / self.floor?)
+    /// The gateway's values divided by the floor's.
+    pub(crate) fn to_floor(&self) -> Samples {
+        self.gateway.divided_by(&self.floor)
     }
 
-    /// The gateway's value divided by the reference's.
-    pub(crate) fn to_reference(&self) -> Option<f64> {
-        Some(self.gateway? / self.reference?)
+    /// What the reference was measured to do now, or else what it was noted to do.
+    pub(crate) fn of_reference(&self) -> Option<f64> {
+        self.reference.median().or(self.noted)
+    }
+
+    /// The gateway's values divided by the reference's.
+    pub(crate) fn to_reference(&self) -> Samples {
+        match (self.reference.values(), self.noted) {
+            ([], Some(noted)) => {
+                Samples(self.gateway.0.iter().map(|value| value / noted).collect())
+            }
+            _ => self.gateway.divided_by(&self.reference),
+        }
     }
 
     /// The targets and whether they are met.
@@ -100,7 +146,7 @@ impl Figure {
         let verdict = |target: &Target| match *target {
             Target::TimesReference(times) => (
                 format!("{times} × reference"),
-                self.to_reference().map(|ratio| {
+                self.to_reference().median().map(|ratio| {
                     if self.unit.more_is_better() {
                         ratio >= times
                     } else {
@@ -110,11 +156,11 @@ impl Figure {
             ),
             Target::OfFloor(part) => (
                 format!("{part} × floor"),
-                self.to_floor().map(|ratio| ratio >= part),
+                self.to_floor().median().map(|ratio| ratio >= part),
             ),
             Target::AtMost(most) => (
                 format!("≤ {}", self.unit.write(most)),
-                self.gateway.map(|value| value <= most),
+                self.gateway.median().map(|value| value <= most),
             ),
         };
         self.targets.iter().map(verdict).collect()
@@ -141,9 +187,28 @@ mod tests {
             .target(Target::OfFloor(0.5))
             .target(Target::AtMost(1.0));
         assert!(figure.verdicts().iter().all(|(_, met)| met.is_none()));
-        figure.gateway = Some(4_000.0);
-        figure.floor = Some(8_001.0);
+        figure.gateway.push(4_000.0);
+        figure.floor.push(8_001.0);
         let met: Vec<_> = figure.verdicts().into_iter().map(|(_, met)| met).collect();
         assert_eq!(met, [Some(true), Some(false), Some(false)]);
+    }
+
+    #[test]
+    fn ratios_are_those_of_each_round() {
+        let mut figure = Figure::new("health", Unit::PerSecond).reference(10.0);
+        for (gateway, floor) in [(10.0, 20.0), (30.0, 40.0), (5.0, 50.0)] {
+            figure.gateway.push(gateway);
+            figure.floor.push(floor);
+        }
+        assert_eq!(figure.to_floor().values(), [0.5, 0.75, 0.1]);
+        assert_eq!(figure.to_floor().median(), Some(0.5));
+        assert_eq!(figure.gateway.range(), Some((5.0, 30.0)));
+        assert_eq!(figure.to_reference().median(), Some(1.0));
+        figure.reference.push(5.0);
+        assert_eq!(
+            figure.to_reference().values(),
+            [2.0],
+            "only what was measured with it"
+        );
     }
 }

@@ -17,6 +17,7 @@ use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 use async_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use futures_lite::{StreamExt, future, stream::Stream};
 use futures_sink::Sink;
+use openclaw_protocol_core::limits::MAX_PAYLOAD;
 use openclaw_runtime_smol::threads;
 use socket2::{Domain, Socket, Type};
 
@@ -82,7 +83,9 @@ async fn talk(stream: TcpStream, lines: Arc<Lines>) -> Result<(), Error> {
     let config = WebSocketConfig::default()
         .read_buffer_size(4 << 10)
         .write_buffer_size(64 << 10)
-        .max_write_buffer_size(256 << 10);
+        .max_write_buffer_size(256 << 10)
+        .max_frame_size(Some(MAX_PAYLOAD))
+        .max_message_size(Some(MAX_PAYLOAD));
     let mut websocket = Box::pin(async_tungstenite::accept_async_with_config(
         stream,
         Some(config),

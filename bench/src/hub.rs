@@ -26,7 +26,7 @@ use openclaw_runtime_smol::server::{Application, Detached, Handle};
 
 use crate::fanout::MESSAGE;
 use crate::processes::median;
-use crate::requests::request;
+use crate::requests::{SMALL, sized};
 
 const ROUNDS: usize = 15;
 const CONNECT: &str = r#"{"type":"req","id":"c","method":"connect","params":{"minProtocol":4,"maxProtocol":4,"client":{"id":"gateway-client","version":"1","platform":"linux","mode":"backend"},"role":"operator","scopes":["operator.read"]}}"#;
@@ -124,7 +124,7 @@ impl Core {
 pub(crate) fn request_nanos(count: usize) -> f64 {
     let mut core = Core::new();
     let conn = core.join();
-    let message = Bytes::from(request());
+    let message = Bytes::from(sized(SMALL));
     nanos(count, || {
         // A socket's task would have a buffer of its own.
         let message = Bytes::copy_from_slice(black_box(&message));

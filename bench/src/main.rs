@@ -1,6 +1,8 @@
 //! Measures a gateway by real sockets, beside a floor server and another gateway.
 
 #[cfg(target_os = "linux")]
+mod big;
+#[cfg(target_os = "linux")]
 mod connects;
 #[cfg(target_os = "linux")]
 mod fanout;

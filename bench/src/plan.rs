@@ -8,11 +8,11 @@ use std::time::Duration;
 use argh::FromArgs;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::figures::{Figure, Target as Goal, Unit};
+use crate::figures::{Figure, Samples, Target as Goal, Unit};
 use crate::processes::{self, until_hello};
 use crate::report::{self, Circumstances};
 use crate::target::{Server, Target};
-use crate::{connects, fanout, floor, hub, idle, requests};
+use crate::{big, connects, fanout, floor, hub, idle, requests};
 
 /// Descriptors that are not connections.
 const SPARE: u64 = 64;
@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// measure little: to see that it works, not how fast it is
     #[argh(switch)]
     quick: bool,
+    /// how often each time is measured, the servers one after the other (default: 5)
+    #[argh(option)]
+    rounds: Option<usize>,
     /// measure only what the name of which contains this
     #[argh(option)]
     only: Option<String>,
@@ -59,33 +62,36 @@ struct Amounts {
     connects: usize,
     time: Duration,
     receivers: usize,
-    rounds: usize,
     idle: usize,
     starts: usize,
     commands: usize,
     core: usize,
+    messages: usize,
+    repeats: usize,
 }
 
 impl Amounts {
     const FULL: Self = Self {
-        connects: 4_000,
-        time: Duration::from_secs(4),
+        connects: 3_000,
+        time: Duration::from_secs(2),
         receivers: 1_000,
-        rounds: 50,
+        messages: 25,
         idle: 10_000,
-        starts: 11,
-        commands: 50,
+        starts: 5,
+        commands: 20,
         core: 20_000,
+        repeats: 5,
     };
     const QUICK: Self = Self {
         connects: 20,
         time: Duration::from_millis(50),
         receivers: 10,
-        rounds: 2,
+        messages: 2,
         idle: 20,
         starts: 1,
         commands: 1,
         core: 10,
+        repeats: 2,
     };
 }
 
@@ -134,9 +140,10 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     fn measure(&self) -> io::Result<Vec<Figure>> {
-        let mut figures = self.figures();
+        let mut measurements = self.measurements();
         if let Some(only) = &self.args.only {
-            figures.retain(|figure| figure.0.what.contains(only.as_str()));
+            let named = |figure: &Figure| figure.what.contains(only.as_str());
+            measurements.retain(|measurement| measurement.figures.iter().any(named));
         }
         let path = self.gateway_path()?;
         let gateway = Server::gateway(&path)?;
@@ -144,23 +151,42 @@ impl Bench<'_> {
         let floor = Server::floor(requests::answer_bytes(&gateway.target)?)?;
         until_hello(&floor.target, Duration::from_secs(10))?;
         let (_reference, other) = self.reference()?;
-        for (figure, measure) in &mut figures {
-            eprintln!("measuring {}", figure.what);
-            match measure {
-                Measure::Server(measure) => {
-                    figure.floor = Some(measure(&floor.target)?);
-                    figure.gateway = Some(measure(&gateway.target)?);
-                    if let Some(other) = &other {
+        for measurement in &mut measurements {
+            let Measurement {
+                figures,
+                rounds,
+                how,
+            } = measurement;
+            eprintln!("measuring {}", figures[0].what);
+            for _ in 0..*rounds {
+                match how {
+                    Measure::Server(measure) => {
+                        note(figures, |figure| &mut figure.floor, measure(&floor.target)?);
+                        note(
+                            figures,
+                            |figure| &mut figure.gateway,
+                            measure(&gateway.target)?,
+                        );
                         // It may be somebody else's process, and differ in what it has.
-                        figure.reference = measure(other).ok().or(figure.reference);
+                        match other.as_ref().map(&*measure) {
+                            Some(Ok(values)) => {
+                                note(figures, |figure| &mut figure.reference, values);
+                            }
+                            Some(Err(error)) => eprintln!("not of the reference: {error}"),
+                            None => {}
+                        }
                     }
-                }
-                Measure::Gateway(measure) => {
-                    figure.gateway = Some(measure(&path, &gateway.target)?)
+                    Measure::Gateway(measure) => {
+                        let value = measure(&path, &gateway.target)?;
+                        note(figures, |figure| &mut figure.gateway, vec![value]);
+                    }
                 }
             }
         }
-        Ok(figures.into_iter().map(|(figure, _)| figure).collect())
+        Ok(measurements
+            .into_iter()
+            .flat_map(|measurement| measurement.figures)
+            .collect())
     }
 
     fn gateway_path(&self) -> io::Result<PathBuf> {
@@ -184,83 +210,98 @@ impl Bench<'_> {
         Ok((Some(server), Some(target)))
     }
 
-    /// The figures, and how each of them is measured; what keeps a server busy comes last.
-    fn figures(&self) -> Vec<(Figure, Measure)> {
+    /// What is measured and how; what keeps a server busy comes last.
+    fn measurements(&self) -> Vec<Measurement> {
         let Amounts {
             connects,
             time,
             receivers,
-            rounds,
+            messages,
             idle,
             starts,
             commands,
             core,
+            repeats,
         } = self.amounts;
+        let rounds = self.args.rounds.unwrap_or(repeats).max(1);
+        let several = |figures: Vec<Figure>, how| Measurement {
+            figures,
+            rounds,
+            how,
+        };
+        // Memory that was given back stays with the process: only the first time counts.
+        let once = |figure, how| Measurement {
+            rounds: 1,
+            ..several(vec![figure], how)
+        };
+        let one = |figure, how| several(vec![figure], how);
+        let connected =
+            move |at_once| server(move |target| connects::per_second(target, connects, at_once));
         let health = move |connections, in_flight| {
             server(move |target| requests::per_second(target, connections, in_flight, time))
         };
-        let fan_out = |part: fn(fanout::Latency) -> Duration| {
-            server(
-                move |target| Ok(part(fanout::latency(target, receivers, rounds)?).as_secs_f64()),
-            )
-        };
-        let mut figures = vec![
-            (
+        vec![
+            one(
                 Figure::new("start to first hello", Unit::Millis).reference(8.8),
                 gateway(move |path, _| processes::start(path, starts)),
             ),
-            (
+            once(
                 Figure::new("resident when ready", Unit::Megabytes).reference(784e6),
                 server(|target| target.resident().map(|bytes| bytes as f64)),
             ),
-            (
+            one(
                 Figure::new("`openclaw health` as a process", Unit::Millis),
                 gateway(move |path, target| processes::health(path, target, commands)),
             ),
-            (
+            one(
                 Figure::new("connects, 1 at a time", Unit::PerSecond)
                     .reference(656.0)
                     .target(Goal::TimesReference(10.0)),
-                server(move |target| connects::per_second(target, connects, 1)),
+                connected(1),
             ),
-            (
+            one(
                 Figure::new("connects, 64 at a time", Unit::PerSecond)
                     .reference(656.0)
                     .target(Goal::TimesReference(10.0)),
-                server(move |target| connects::per_second(target, connects, 64)),
+                connected(64),
             ),
-            (
+            one(
                 Figure::new("health, 1 in flight", Unit::PerSecond).reference(1_024.0),
                 health(1, 1),
             ),
-            (
+            one(
                 Figure::new("health, 64 in flight", Unit::PerSecond)
                     .reference(2_098.0)
                     .target(Goal::TimesReference(40.0))
                     .target(Goal::OfFloor(0.5)),
                 health(1, 64),
             ),
-            (
+            one(
                 Figure::new("health, 50 connections × 4 in flight", Unit::PerSecond),
                 health(50, 4),
             ),
-            (
-                Figure::new(format!("1 KB to {receivers}, median"), Unit::Millis),
-                fan_out(|latency| latency.median),
+            one(
+                Figure::new("health beside requests of 20 MB, p99", Unit::Millis)
+                    .target(Goal::AtMost(0.02)),
+                server(move |target| big::health_beside(target, time)),
             ),
-            (
-                Figure::new(format!("1 KB to {receivers}, p99"), Unit::Millis)
-                    .target(Goal::AtMost(0.025)),
-                fan_out(|latency| latency.p99),
+            several(
+                vec![
+                    Figure::new(format!("1 KB to {receivers}, median"), Unit::Millis),
+                    Figure::new(format!("1 KB to {receivers}, p99"), Unit::Millis)
+                        .target(Goal::AtMost(0.025)),
+                    Figure::new(
+                        format!("a run until {receivers} have its end, p99"),
+                        Unit::Millis,
+                    ),
+                ],
+                Measure::Server(Box::new(move |target| {
+                    let latency = fanout::latency(target, receivers, messages)?;
+                    let all = [latency.median, latency.p99, latency.run_p99];
+                    Ok(all.map(|time| time.as_secs_f64()).to_vec())
+                })),
             ),
-            (
-                Figure::new(
-                    format!("a run until {receivers} have its end, p99"),
-                    Unit::Millis,
-                ),
-                fan_out(|latency| latency.run_p99),
-            ),
-            (
+            once(
                 Figure::new(
                     format!("memory of each of {idle} idle connections"),
                     Unit::Bytes,
@@ -268,9 +309,7 @@ impl Bench<'_> {
                 .target(Goal::AtMost(16_384.0)),
                 server(move |target| idle::bytes_each(target, idle)),
             ),
-        ];
-        let cores: [(Figure, Measure); 2] = [
-            (
+            one(
                 Figure::new(
                     "core: a request of 200 bytes, decoded, dispatched, answered",
                     Unit::Nanos,
@@ -278,20 +317,31 @@ impl Bench<'_> {
                 .target(Goal::AtMost(2_000.0)),
                 gateway(move |_, _| Ok(hub::request_nanos(core))),
             ),
-            (
+            one(
                 Figure::new(
                     format!("core: 1 KB to {receivers} connections, encoded for each"),
                     Unit::Nanos,
                 ),
                 gateway(move |_, _| Ok(hub::broadcast_nanos(receivers, core.div_ceil(500)))),
             ),
-        ];
-        figures.extend(cores);
-        figures
+        ]
     }
 }
 
-type OnServer = dyn Fn(&Target) -> io::Result<f64>;
+/// Figures that are measured together.
+struct Measurement {
+    figures: Vec<Figure>,
+    rounds: usize,
+    how: Measure,
+}
+
+fn note(figures: &mut [Figure], of: impl Fn(&mut Figure) -> &mut Samples, values: Vec<f64>) {
+    for (figure, value) in figures.iter_mut().zip(values) {
+        of(figure).push(value);
+    }
+}
+
+type OnServer = dyn Fn(&Target) -> io::Result<Vec<f64>>;
 type OnGateway = dyn Fn(&std::path::Path, &Target) -> io::Result<f64>;
 
 enum Measure {
@@ -302,7 +352,7 @@ enum Measure {
 }
 
 fn server(measure: impl Fn(&Target) -> io::Result<f64> + 'static) -> Measure {
-    Measure::Server(Box::new(measure))
+    Measure::Server(Box::new(move |target| Ok(vec![measure(target)?])))
 }
 
 fn gateway(measure: impl Fn(&std::path::Path, &Target) -> io::Result<f64> + 'static) -> Measure {

@@ -6,8 +6,9 @@ use std::io;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::figures::Figure;
+use crate::figures::{Figure, Samples};
 
+const NOTHING: &str = "–";
 const BEGIN: &str = "<!-- figures: written by bench/run -->";
 const END: &str = "<!-- end of figures -->";
 
@@ -42,9 +43,7 @@ pub(crate) fn table(figures: &[Figure]) -> String {
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for figure in figures {
-        let value =
-            |value: Option<f64>| value.map_or("–".into(), |value| figure.unit.write(value));
-        let ratio = |ratio: Option<f64>| ratio.map_or("–".into(), times);
+        let unit = |value: f64| figure.unit.write(value);
         let verdicts: Vec<String> = figure
             .verdicts()
             .into_iter()
@@ -56,11 +55,16 @@ pub(crate) fn table(figures: &[Figure]) -> String {
             .collect();
         rows.push(vec![
             figure.what.clone(),
-            value(figure.gateway),
-            value(figure.floor),
-            ratio(figure.to_floor()),
-            value(figure.reference),
-            ratio(figure.to_reference()),
+            spread(&figure.gateway, unit),
+            spread(&figure.floor, unit),
+            spread(&figure.to_floor(), times),
+            figure
+                .of_reference()
+                .map_or_else(|| NOTHING.to_owned(), unit),
+            figure
+                .to_reference()
+                .median()
+                .map_or_else(|| NOTHING.to_owned(), times),
             verdicts.join("; "),
         ]);
     }
@@ -88,6 +92,22 @@ pub(crate) fn table(figures: &[Figure]) -> String {
     text
 }
 
+/// The median, and from where to where the rounds went.
+fn spread(samples: &Samples, write: impl Fn(f64) -> String) -> String {
+    match (samples.median(), samples.range()) {
+        (None, _) => NOTHING.to_owned(),
+        (Some(median), None) => write(median),
+        (Some(median), Some((smallest, largest))) => {
+            format!(
+                "{} ({} – {})",
+                write(median),
+                write(smallest),
+                write(largest)
+            )
+        }
+    }
+}
+
 fn times(ratio: f64) -> String {
     if ratio >= 10.0 {
         format!("{ratio:.0}")
@@ -106,9 +126,9 @@ pub(crate) fn json(figures: &[Figure], circumstances: &Circumstances) -> String 
             serde_json::json!({
                 "what": figure.what,
                 "unit": format!("{:?}", figure.unit),
-                "gateway": figure.gateway,
-                "floor": figure.floor,
-                "reference": figure.reference,
+                "gateway": figure.gateway.values(),
+                "floor": figure.floor.values(),
+                "reference": figure.reference.values(),
                 "targets": figure.verdicts().into_iter().map(|(target, met)| {
                     serde_json::json!({"target": target, "met": met})
                 }).collect::<Vec<_>>(),

@@ -7,11 +7,14 @@ use crate::load::{Load, PATIENCE};
 use crate::target::Target;
 use crate::wire::{Heard, text};
 
-/// A `health` request of 200 bytes.
-pub(crate) fn request() -> String {
+/// The size of an ordinary request.
+pub(crate) const SMALL: usize = 200;
+
+/// A `health` request of so many bytes.
+pub(crate) fn sized(bytes: usize) -> String {
     let start = r#"{"type":"req","id":"123e4567-e89b-42d3-a456-426614174000","method":"health","params":{"filler":""#;
     let end = r#""}}"#;
-    let filler = "x".repeat(200 - start.len() - end.len());
+    let filler = "x".repeat(bytes - start.len() - end.len());
     format!("{start}{filler}{end}")
 }
 
@@ -24,7 +27,7 @@ pub(crate) fn per_second(
 ) -> io::Result<f64> {
     let mut load = Load::new(target, &["operator.read"])?;
     load.open(connections)?;
-    let one = text(&request());
+    let one = text(&sized(SMALL));
     let all: Vec<u8> = one.repeat(in_flight);
     for peer in &mut load.peers {
         peer.send(&all)?;
@@ -65,7 +68,7 @@ fn answer(load: &mut Load, requests: &[u8], size: usize) -> io::Result<usize> {
 pub(crate) fn answer_bytes(target: &Target) -> io::Result<usize> {
     let mut load = Load::new(target, &["operator.read"])?;
     load.open(1)?;
-    load.peers[0].send(&text(&request()))?;
+    load.peers[0].send(&text(&sized(SMALL)))?;
     let mut size = 0;
     while size == 0 {
         load.turn(Instant::now() + PATIENCE, |_, _, heard| {

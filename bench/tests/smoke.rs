@@ -24,7 +24,7 @@ fn a_quick_run_fills_the_whole_table() {
     assert!(output.status.success(), "{output:#?}");
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     for figure in document["figures"].as_array().unwrap() {
-        assert!(figure["gateway"].as_f64().unwrap() >= 0.0, "{figure}");
+        assert!(figure["gateway"][0].as_f64().unwrap() >= 0.0, "{figure}");
     }
     let page = std::fs::read_to_string(&page).unwrap();
     assert!(page.contains("| health, 64 in flight"), "{page}");
