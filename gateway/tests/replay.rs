@@ -9,7 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use openclaw_gateway_service::agents::ToolStep;
 use openclaw_protocol_core::hub::Peer;
+use openclaw_protocol_core::json::Json;
 use openclaw_protocol_core::server::ConnId;
 use serde_json::Value;
 use support::{Do, Settings, World, local, millis, seconds};
@@ -122,9 +124,24 @@ fn act(world: &mut World, conns: &mut BTreeMap<String, ConnId>, step: &Step) {
     } else if line["gone"] == true {
         world.cut(conns[&step.conn]);
     } else if line["agent"].is_object() {
-        let message = line["agent"]["message"].as_str().expect("a message");
-        if let Some(text) = line["agent"]["say"].as_str() {
+        let agent = |what: &str| line["agent"][what].as_str();
+        let message = agent("message").expect("a message");
+        if let Some(text) = agent("say") {
             world.agent_says(message, text);
+        } else if let (Some(name), Some(id)) = (agent("calls"), agent("as")) {
+            let call = ToolStep::Start {
+                id: id.to_owned(),
+                name: name.to_owned(),
+                args: Json::empty_object(),
+            };
+            world.agent_does(message, Do::Use(call));
+        } else if let Some(id) = agent("returns") {
+            let result = ToolStep::Result {
+                id: id.to_owned(),
+                is_error: false,
+                result: Json::null(),
+            };
+            world.agent_does(message, Do::Use(result));
         } else if line["agent"]["end"] == "well" {
             world.agent_does(message, Do::Finish);
         } else {

@@ -118,6 +118,15 @@ def played(payload, messages, told):
     data = payload["data"]
     if payload["stream"] == "assistant" and data.get("delta"):
         return {"message": message, "say": data["delta"]}
+    if payload["stream"] in ("item", "tool") and "toolCallId" in data:
+        # Protocol 3 has no `item`; where there is one, the other says the same.
+        phase = (payload["runId"], data["toolCallId"], data["phase"] == "start")
+        if phase in told:
+            return None
+        told.add(phase)
+        if data["phase"] == "start":
+            return {"message": message, "calls": data["name"], "as": data["toolCallId"]}
+        return {"message": message, "returns": data["toolCallId"]}
     if payload["stream"] == "lifecycle" and data.get("phase") in ("finishing", "end") and "error" not in data:
         # Protocol 3 has no `finishing`; where there is one, the end that follows it says nothing new.
         ended = (payload["runId"], "end")
