@@ -106,7 +106,7 @@ pub(crate) fn run(args: &Args) -> io::Result<()> {
         Amounts::FULL
     };
     let mut circumstances = Circumstances {
-        command: command_line(),
+        command: command_line(std::env::args().skip(1)),
         notes: Vec::new(),
     };
     if args.quick {
@@ -359,13 +359,20 @@ fn gateway(measure: impl Fn(&std::path::Path, &Target) -> io::Result<f64> + 'sta
     Measure::Gateway(Box::new(measure))
 }
 
-fn command_line() -> String {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    ["bench/run".to_owned()]
-        .into_iter()
-        .chain(args)
-        .collect::<Vec<_>>()
-        .join(" ")
+/// How this was called; what belongs to this machine, or is secret, is left out.
+fn command_line(args: impl Iterator<Item = String>) -> String {
+    let mut line = "bench/run".to_owned();
+    let mut is_private = false;
+    for arg in args {
+        let shown = if is_private { "…" } else { &arg };
+        line.push(' ');
+        line.push_str(shown);
+        is_private = matches!(
+            &*arg,
+            "--gateway" | "--reference" | "--reference-address" | "--reference-token"
+        );
+    }
+    line
 }
 
 /// Lets this process, and those that it starts, open as many sockets as they may.
@@ -380,4 +387,27 @@ fn raise_descriptors() -> io::Result<u64> {
         },
     )?;
     Ok(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_published_of_the_command_is_neither_secret_nor_of_this_machine() {
+        let args = [
+            "--rounds",
+            "5",
+            "--reference-token",
+            "s3cret",
+            "--reference",
+            "sh /home/me/start",
+            "--write",
+            "docs/figures.md",
+        ];
+        assert_eq!(
+            command_line(args.into_iter().map(str::to_owned)),
+            "bench/run --rounds 5 --reference-token … --reference … --write docs/figures.md"
+        );
+    }
 }
