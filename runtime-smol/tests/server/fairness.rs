@@ -69,7 +69,11 @@ fn delays_on_a_busy_machine(gateway: &Gateway) -> Delays {
     let busy = AtomicBool::new(true);
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| while busy.load(Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while busy.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
         }
         let delays = delays(&mut client, &AtomicBool::new(false));
         busy.store(false, Ordering::Relaxed);
