@@ -52,7 +52,11 @@ fn jitter_shortens_the_distance_by_up_to_a_fifth() {
             origin: None,
         };
         let conn = gateway.hub.open(peer, NONCE, jitter, now);
-        gateway.request(conn, "c", "connect", Joiner::default().params());
+        let ui = Joiner {
+            mode: "ui",
+            ..Joiner::default()
+        };
+        gateway.request(conn, "c", "connect", ui.params());
         gateway.serve_timers();
         let due = gateway.hub.poll_timeout().unwrap();
         assert_eq!(

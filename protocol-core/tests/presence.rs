@@ -3,6 +3,7 @@
 mod support;
 
 use openclaw_protocol_core::hub::Row;
+use openclaw_protocol_core::time::Timer;
 use serde_json::json;
 use support::watching::{DEVICE, lists, watched};
 use support::{Gateway, Joiner, NOTHING, READ, events, millis, seconds};
@@ -45,6 +46,48 @@ fn joins_and_leaves_are_pushed_at_most_once_a_second() {
         0,
         "nothing changed since"
     );
+}
+
+#[test]
+fn a_tool_that_stays_is_told_after_a_second_and_one_that_does_not_never() {
+    let (mut gateway, reader) = watched();
+    let stays = gateway.join(&Joiner::default());
+    gateway.pass(millis(500));
+    let passer_by = gateway.join(&Joiner::default());
+    gateway.pass(millis(499));
+    assert_eq!(lists(&mut gateway, reader).len(), 0);
+    gateway.disconnect(passer_by);
+    gateway.pass(millis(1));
+    assert_eq!(lists(&mut gateway, reader).pop().expect("a list").len(), 3);
+    gateway.disconnect(stays);
+    gateway.pass(seconds(10));
+    let after = lists(&mut gateway, reader);
+    assert_eq!(after.len(), 1, "its leave is told");
+    assert_eq!(after[0].len(), 2);
+}
+
+#[test]
+fn who_was_greeted_while_a_tool_was_there_hears_that_it_is_not() {
+    let (mut gateway, _) = watched();
+    let passer_by = gateway.join(&Joiner::default());
+    let greeted = gateway.operator(READ);
+    gateway.hear(greeted);
+    gateway.disconnect(passer_by);
+    gateway.pass(seconds(3));
+    let told = lists(&mut gateway, greeted);
+    assert_eq!(told.last().expect("a list"), &gateway.presence());
+}
+
+#[test]
+fn a_list_that_was_pushed_is_not_due_again() {
+    let (mut gateway, _) = watched();
+    gateway.join(&DEVICE);
+    gateway.pass(seconds(2));
+    for _ in 0..20 {
+        let due = gateway.hub.poll_timeout().expect("it always ticks");
+        assert_ne!(due.timer, Timer::Presence);
+        gateway.pass(seconds(1));
+    }
 }
 
 #[test]

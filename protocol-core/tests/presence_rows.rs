@@ -297,7 +297,10 @@ fn a_row_that_runs_out_does_not_hurry_the_next_push() {
     gateway.pass(seconds(2));
     gateway.disconnect(conn);
     gateway.pass(millis(299_500));
-    gateway.join(&Joiner::default());
+    gateway.join(&Joiner {
+        device: Some("another"),
+        ..DEVICE
+    });
     gateway.pass(millis(100));
     gateway.hear(reader);
     gateway.pass(millis(899));

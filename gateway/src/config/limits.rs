@@ -178,7 +178,7 @@ pub const LIMITS: [Limit; 36] = [
     limit!("healthIntervalMs", Milliseconds 1000..=HOUR, core.health,
         "how often `health` is pushed although nothing changed"),
     limit!("presenceIntervalMs", Milliseconds 100..=60_000, core.presence,
-        "joins and leaves are pushed at most so often"),
+        "joins and leaves are pushed at most so often; nobody hears of tools that leave sooner"),
     limit!("presenceRows", Count 10..=100_000, core.presence_rows,
         "more participants are not listed: tools go first, then who has left; whatever their number, the list takes half of `maxPayload` at the most"),
     limit!("presenceKeptMs", Milliseconds 0..=(24 * HOUR), core.presence_kept,

@@ -56,6 +56,8 @@ struct Entry {
     since_version: u64,
     /// The version at which it was written last by somebody who came.
     written_version: u64,
+    /// Until then it is one of those who may leave before anybody need hear of them.
+    settles: Option<Instant>,
     /// When nobody was behind it any more; an announced row counts from its announcement.
     gone: Option<Instant>,
 }
@@ -73,6 +75,9 @@ pub(super) struct Presence {
     publication: Option<Arc<Publication>>,
     pushed_version: u64,
     pushed_list: Option<Json>,
+    /// When what has changed since the last push asks for the next one.
+    wanted: Option<Instant>,
+    /// When the next push may be at the earliest.
     next_push: Instant,
     /// Until then pushes have had their share of the wire; not even an announcement is pushed.
     spent_until: Instant,
@@ -108,6 +113,7 @@ impl Presence {
             list: None,
             publication: None,
             pushed_version: 1,
+            wanted: None,
             next_push: now.at,
             spent_until: now.at,
             expiry: BTreeSet::new(),
@@ -165,7 +171,14 @@ impl Presence {
         };
         let row = joined_row(client, peer, grant, now);
         let json = row.write(now.unix_ms);
-        self.changed();
+        let passing = matches!(&*client.mode, "cli" | "backend");
+        // Most of these leave at once, and nobody need hear that they were there.
+        let settled = if passing {
+            now.at + self.rhythm
+        } else {
+            now.at
+        };
+        self.changed(settled);
         let version = self.version;
         let entry = self.entries.entry(key.clone()).or_insert_with(|| Entry {
             row: Row::default(),
@@ -175,10 +188,12 @@ impl Presence {
             stays: false,
             since_version: version,
             written_version: version,
+            settles: None,
             gone: None,
         });
         entry.written_version = version;
-        entry.passing = matches!(&*client.mode, "cli" | "backend");
+        entry.passing = passing;
+        entry.settles = (passing && entry.since_version == version).then_some(settled);
         entry.stays = grant.device_id.is_some() || matches!(&*client.mode, "ui" | "node");
         entry.live.insert(conn);
         if let Some(gone) = entry.gone.take() {
@@ -200,7 +215,8 @@ impl Presence {
         if !entry.live.is_empty() {
             return;
         }
-        if !entry.stays || entry.since_version > pushed {
+        let unheard_of = entry.since_version > pushed;
+        if !entry.stays || unheard_of {
             self.entries.remove(key);
         } else {
             entry.gone = Some(now.at);
@@ -208,7 +224,11 @@ impl Presence {
             entry.row.reason = Some("disconnect".into());
             entry.json = entry.row.write(now.unix_ms);
         }
-        self.changed();
+        self.changed(if unheard_of {
+            now.at + self.rhythm
+        } else {
+            now.at
+        });
     }
 
     /// Adds or replaces the row of a beacon: keyed by its instance, else its device, else its
@@ -225,7 +245,7 @@ impl Presence {
             row.instance_id = row.instance_id.or_else(|| known.row.instance_id.clone());
         }
         let json = row.write(now.unix_ms);
-        self.changed();
+        self.changed(now.at);
         let version = self.version;
         let entry = self.entries.entry(key.clone()).or_insert_with(|| Entry {
             row: Row::default(),
@@ -235,6 +255,7 @@ impl Presence {
             stays: true,
             since_version: version,
             written_version: version,
+            settles: None,
             gone: None,
         });
         if let Some(gone) = entry.gone.take() {
@@ -271,21 +292,25 @@ impl Presence {
     /// When the list must be pushed, or when a row has been kept long enough.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let expiry = self.expiry.first().map(|(at, _)| *at);
-        let push = (self.version > self.pushed_version).then_some(self.next_push);
+        let push = self.wanted.map(|wanted| wanted.max(self.next_push));
         push.into_iter().chain(expiry).min()
     }
 
     /// Drops rows that were kept long enough and says who must see the list now, if anybody.
     pub(super) fn flush(&mut self, now: Now) -> Option<Flush> {
-        while let Some((at, _)) = self.expiry.first()
-            && *at <= now.at
+        while let Some(&(at, _)) = self.expiry.first()
+            && at <= now.at
         {
             if let Some((_, key)) = self.expiry.pop_first() {
                 self.entries.remove(&key);
-                self.changed();
+                self.changed(at);
             }
         }
-        if self.version == self.pushed_version || self.next_push > now.at {
+        if self.wanted?.max(self.next_push) > now.at {
+            return None;
+        }
+        self.wanted = self.postponed(now);
+        if self.wanted.is_some() {
             return None;
         }
         let list = self.list().clone();
@@ -299,6 +324,19 @@ impl Presence {
         Some(flush)
     }
 
+    /// When to look again, if all that differs from what was pushed last is who has just come and
+    /// may be about to leave.
+    fn postponed(&self, now: Now) -> Option<Instant> {
+        let unsettled = |entry: &Entry| entry.settles.filter(|settles| *settles > now.at);
+        let next = self.entries.values().filter_map(unsettled).min()?;
+        let settled = self
+            .entries
+            .values()
+            .filter(|entry| unsettled(entry).is_none());
+        let rows = core::iter::once(&self.gateway).chain(settled.map(|entry| &entry.json));
+        (self.pushed_list == Some(array(rows))).then_some(next)
+    }
+
     /// The list was pushed, at a cost of so many bytes: the next push waits accordingly.
     pub(super) fn pushed(&mut self, bytes: usize, now: Now) {
         let stretched = Duration::from_millis((bytes / (BYTES_PER_SECOND / 1000)) as u64);
@@ -306,7 +344,9 @@ impl Presence {
         self.next_push = now.at + self.rhythm.max(stretched);
     }
 
-    fn changed(&mut self) {
+    /// The list is another one now, which asks for a push at `wanted`.
+    fn changed(&mut self, wanted: Instant) {
+        self.wanted = Some(self.wanted.map_or(wanted, |before| before.min(wanted)));
         self.version += 1;
         self.list = None;
         self.publication = None;
