@@ -11,6 +11,7 @@ mod meter;
 pub mod random;
 pub mod server;
 pub mod threads;
+mod websocket;
 
 /// The code in the README is compiled.
 #[cfg(doctest)]

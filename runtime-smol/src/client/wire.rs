@@ -8,26 +8,22 @@ use std::time::Duration;
 
 use async_net::TcpStream;
 use async_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
-use async_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
-use async_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
-use async_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
-use async_tungstenite::tungstenite::{self, Error};
+use async_tungstenite::tungstenite::{Error, Message};
 use async_tungstenite::{WebSocketStream, client_async_with_config};
 use bytes::Bytes;
 use futures_lite::{AsyncReadExt, FutureExt, Stream, ready};
 use futures_sink::Sink;
 use openclaw_protocol_core::frame::outgoing::Transmit;
 use openclaw_protocol_core::frame::{Close, close_code};
+use openclaw_protocol_core::limits::MAX_PAYLOAD;
 use smol::Timer;
+
+use crate::websocket::{self, close_frame};
 
 use super::address::Address;
 use super::counted::Counted;
 use super::error::{ConnectError, Stage};
 
-/// The largest message that is taken from a gateway, in bytes: the protocol's `maxPayload`.
-pub(super) const MOST_IN_A_MESSAGE: usize = 26_214_400;
-/// Longer messages are sent in pieces of this size, in bytes.
-const PIECE: usize = 64 << 10;
 /// The most messages that are written before others have their turn.
 const BATCH: usize = 16;
 
@@ -115,12 +111,12 @@ impl Wire {
             }
             ready!(Pin::new(&mut self.socket).poll_ready(cx))?;
             if let Some(rest) = self.rest.take() {
-                self.send_piece(rest, Data::Continue)?;
+                self.send_piece(rest, true)?;
                 written += 1;
                 continue;
             }
             match next() {
-                Some(Transmit::Frame(frame)) => self.send_piece(frame.encode().into(), Data::Text),
+                Some(Transmit::Frame(frame)) => self.send_piece(frame.encode().into(), false),
                 Some(Transmit::Ping) => self.send(Message::Ping(Bytes::new())),
                 Some(Transmit::Close(close)) => {
                     self.send(Message::Close(Some(close_frame(&close))))
@@ -160,12 +156,10 @@ impl Wire {
         farewell.or(late).await;
     }
 
-    fn send_piece(&mut self, mut text: Bytes, opcode: Data) -> Result<(), Error> {
-        let piece = text.split_to(text.len().min(PIECE));
-        let last = text.is_empty();
-        self.rest = (!last).then_some(text);
-        let frame = Frame::message(piece, OpCode::Data(opcode), last);
-        self.send(Message::Frame(frame))
+    fn send_piece(&mut self, mut text: Bytes, begun: bool) -> Result<(), Error> {
+        let frame = websocket::next_frame(&mut text, begun);
+        self.rest = (!text.is_empty()).then_some(text);
+        self.send(frame)
     }
 
     fn send(&mut self, message: Message) -> Result<(), Error> {
@@ -200,12 +194,7 @@ async fn connect(address: &Address) -> io::Result<TcpStream> {
 }
 
 async fn upgrade(address: &Address, stream: TcpStream) -> Result<Wire, ConnectError> {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(4 << 10)
-        .write_buffer_size(PIECE)
-        .max_write_buffer_size(4 * PIECE)
-        .max_message_size(Some(MOST_IN_A_MESSAGE))
-        .max_frame_size(Some(MOST_IN_A_MESSAGE));
+    let config = websocket::config(MAX_PAYLOAD);
     let stream = Counted::new(stream);
     match client_async_with_config(address.uri.as_str(), stream, Some(config)).await {
         Ok((socket, _)) => Ok(Wire {
@@ -233,7 +222,7 @@ fn status(error: &Error) -> Option<u16> {
 pub(super) fn broken(error: &Error) -> Heard {
     let lost = |text: String| Heard::Closed(Close::new(1006, text));
     if let Error::Capacity(CapacityError::MessageTooLong { .. }) = error {
-        let text = format!("the gateway's message is larger than {MOST_IN_A_MESSAGE} bytes");
+        let text = format!("the gateway's message is larger than {MAX_PAYLOAD} bytes");
         Heard::Broken(Close::new(close_code::TOO_LARGE, text))
     } else if let Error::Utf8(_) = error {
         let text = "the gateway's text message is not UTF-8";
@@ -245,12 +234,5 @@ pub(super) fn broken(error: &Error) -> Heard {
     } else {
         let text = "the gateway broke the WebSocket protocol";
         Heard::Broken(Close::new(close_code::PROTOCOL_ERROR, text))
-    }
-}
-
-fn close_frame(close: &Close) -> CloseFrame {
-    CloseFrame {
-        code: close.code.into(),
-        reason: tungstenite::Utf8Bytes::from(close.reason()),
     }
 }

@@ -20,9 +20,9 @@ use smol::Timer;
 use super::handle::Handle;
 use super::intake::Intake;
 use super::link::{Batch, FromSocket, Link};
-use super::socket::FRAGMENT;
 use super::stop::Stop;
 use crate::clock::Clock;
+use crate::websocket::FRAGMENT;
 
 /// The most messages of each kind that one turn takes.
 const PER_TURN: usize = 64;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender};
 use async_tungstenite::WebSocketStream;
-use async_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use async_tungstenite::tungstenite::protocol::Role;
 use async_tungstenite::tungstenite::{Error, Message};
 use bytes::Bytes;
 use futures_lite::stream::Stream;
@@ -25,13 +25,11 @@ use openclaw_protocol_core::server::ConnId;
 
 use super::link::{Batch, FromSocket, Gate};
 use crate::meter::{Allowance, Meter};
+use crate::websocket::{self, READ_BUFFER, close_frame};
 use fault::fault;
-pub(super) use pieces::FRAGMENT;
-use pieces::{Piece, close_frame, pieces};
+use pieces::{Piece, pieces};
 use sending::Sending;
 
-/// What a socket reads at once. The default of the library would cost 128 KiB per connection.
-const READ_BUFFER: usize = 4 << 10;
 /// The most messages that are read before other tasks get their turn.
 const READS_PER_TURN: usize = 16;
 /// What the headers of the frames of one message may take before hello.
@@ -47,12 +45,7 @@ fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
     leftover: Bytes,
     limit: usize,
 ) -> WebSocketStream<Meter<S>> {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(FRAGMENT)
-        .max_write_buffer_size(4 * FRAGMENT)
-        .max_message_size(Some(limit))
-        .max_frame_size(Some(limit));
+    let config = websocket::config(limit);
     let (leftover, role) = (leftover.into(), Role::Server);
     // It never waits: it is `async` for the handshake's sake, which is over. Awaiting it would cost
     // every connection the room of its future.

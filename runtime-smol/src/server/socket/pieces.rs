@@ -1,13 +1,9 @@
 //! Messages as the pieces in which they are written.
 
 use async_tungstenite::tungstenite::Message;
-use async_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
-use async_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use bytes::Bytes;
-use openclaw_protocol_core::frame::Close;
 
-/// The largest piece that is written at once; a longer message goes out in several frames.
-pub(crate) const FRAGMENT: usize = 64 << 10;
+use crate::websocket::{FRAGMENT, next_frame};
 
 /// Something to write.
 pub(super) enum Piece {
@@ -25,30 +21,15 @@ pub(super) fn pieces(text: Bytes) -> impl Iterator<Item = Piece> {
     })
 }
 
-/// Splits a message into frames of at most [`FRAGMENT`], each flushed before the next.
+/// Splits a message into frames of at most [`FRAGMENT`].
 fn split(text: Bytes) -> impl Iterator<Item = Message> {
-    let count = text.len().div_ceil(FRAGMENT).max(1);
-    (0..count).map(move |index| {
-        let start = index * FRAGMENT;
-        let end = text.len().min(start + FRAGMENT);
-        let kind = if index == 0 {
-            Data::Text
-        } else {
-            Data::Continue
-        };
-        Message::Frame(Frame::message(
-            text.slice(start..end),
-            OpCode::Data(kind),
-            index + 1 == count,
-        ))
+    let (mut rest, mut begun) = (Some(text), false);
+    std::iter::from_fn(move || {
+        let mut text = rest.take()?;
+        let frame = next_frame(&mut text, std::mem::replace(&mut begun, true));
+        rest = (!text.is_empty()).then_some(text);
+        Some(frame)
     })
-}
-
-pub(super) fn close_frame(close: &Close) -> CloseFrame {
-    CloseFrame {
-        code: CloseCode::from(close.code),
-        reason: close.reason().to_owned().into(),
-    }
 }
 
 #[cfg(test)]
