@@ -149,7 +149,7 @@ fn tight() -> impl Strategy<Value = Limits> {
 }
 
 proptest! {
-    #![proptest_config(cases(32))]
+    #![proptest_config(cases(96))]
 
     #[test]
     fn every_peer_is_told_the_truth_in_order(limits in tight(), ops in ops(100)) {
