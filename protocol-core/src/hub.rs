@@ -277,8 +277,11 @@ impl Hub {
         if let Some(client) = slot.client.take() {
             slot.row = self.presence.join(conn, &client, &slot.peer, grant, now);
         }
-        slot.presence_seen = self.presence.version();
         let reads = Audience::Operators(Scope::Read).includes(grant.role, &grant.scopes, &[]);
+        if reads {
+            self.presence.greet();
+        }
+        slot.presence_seen = self.presence.version();
         let state_version = StateVersion {
             presence: self.presence.version(),
             health: self.health.version(),
@@ -359,7 +362,7 @@ impl Hub {
 
     /// Reads who is there: the payload of `system-presence`.
     pub fn presence(&mut self) -> &Json {
-        self.presence.list()
+        self.presence.show()
     }
 
     /// Adds or replaces a row that a client announced, and pushes the list at once.
@@ -450,11 +453,16 @@ impl Hub {
         let version = self.state_version();
         let slot = self.slots.get_mut(&conn)?;
         let mut transmit = slot.connection.poll_transmit(version)?;
-        if let Transmit::Frame(Frame::Event { publication, .. }) = &mut transmit
+        if let Transmit::Frame(Frame::Event {
+            publication,
+            state_version: Some(carried),
+            ..
+        }) = &mut transmit
             && publication.class == Class::State(State::Presence)
         {
-            slot.presence_seen = version.presence;
             *publication = self.presence.publication();
+            carried.presence = self.presence.version();
+            slot.presence_seen = carried.presence;
         }
         Some(transmit)
     }

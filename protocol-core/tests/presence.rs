@@ -3,6 +3,7 @@
 mod support;
 
 use openclaw_protocol_core::hub::Row;
+use openclaw_protocol_core::server::ConnId;
 use openclaw_protocol_core::time::Timer;
 use serde_json::json;
 use support::watching::{DEVICE, lists, watched};
@@ -78,6 +79,106 @@ fn who_was_greeted_while_a_tool_was_there_hears_that_it_is_not() {
     assert_eq!(told.last().expect("a list"), &gateway.presence());
 }
 
+const TOOL_OF_DEVICE: Joiner<'_> = Joiner {
+    id: "cli",
+    mode: "cli",
+    name: Some("openclaw health"),
+    ..DEVICE
+};
+
+/// Tools come and go, each for so long, `apart` one after the other; returns what a watcher heard.
+fn storm(
+    gateway: &mut Gateway,
+    watcher: ConnId,
+    tool: &Joiner<'_>,
+    apart: u64,
+    each: u64,
+) -> usize {
+    gateway.hear(watcher);
+    let mut there = std::collections::VecDeque::new();
+    for _ in 0..100 {
+        there.push_back((gateway.join(tool), each));
+        for _ in 0..apart {
+            gateway.pass(millis(1));
+            for (_, left) in &mut there {
+                *left -= 1;
+            }
+            while let Some((conn, 0)) = there.front() {
+                gateway.disconnect(*conn);
+                there.pop_front();
+            }
+        }
+    }
+    for (conn, _) in there {
+        gateway.disconnect(conn);
+    }
+    gateway.pass(seconds(5));
+    lists(gateway, watcher).len()
+}
+
+#[test]
+fn tools_that_come_and_go_are_told_to_nobody_however_they_overlap() {
+    for (apart, each) in [(30, 5), (30, 29), (30, 300), (400, 399)] {
+        for tool in [Joiner::default(), TOOL_OF_DEVICE] {
+            let (mut gateway, watcher) = watched();
+            let before = gateway.presence();
+            let told = storm(&mut gateway, watcher, &tool, apart, each);
+            assert_eq!(told, 0, "{each} of {apart} ms, {tool:?}");
+            assert_eq!(gateway.presence(), before);
+
+            let device = gateway.join(&DEVICE);
+            gateway.pass(seconds(2));
+            gateway.disconnect(device);
+            gateway.pass(seconds(2));
+            let before = gateway.presence();
+            assert!(before.iter().any(|row| row["reason"] == "disconnect"));
+            let told = storm(&mut gateway, watcher, &tool, apart, each);
+            assert_eq!(told, 0, "beside a row that was left: {each} of {apart} ms");
+            assert_eq!(gateway.presence(), before);
+        }
+    }
+}
+
+#[test]
+fn somebody_else_who_comes_in_a_storm_costs_one_push() {
+    let (mut gateway, watcher) = watched();
+    let tool = Joiner::default();
+    storm(&mut gateway, watcher, &tool, 30, 300);
+    let first = gateway.join(&tool);
+    gateway.join(&DEVICE);
+    gateway.pass(millis(1));
+    assert_eq!(lists(&mut gateway, watcher).len(), 1);
+    gateway.disconnect(first);
+    assert_eq!(storm(&mut gateway, watcher, &tool, 30, 300), 0);
+}
+
+#[test]
+fn who_saw_a_tool_hears_that_it_has_left_even_in_a_storm() {
+    let tool = Joiner::default();
+    let (mut gateway, watcher) = watched();
+    let seen = gateway.join(&tool);
+    assert_eq!(gateway.presence().len(), 3, "somebody asks");
+    gateway.disconnect(seen);
+    assert_eq!(storm(&mut gateway, watcher, &tool, 30, 300), 1);
+
+    let (mut gateway, watcher) = watched();
+    gateway.stall(watcher);
+    gateway.join(&DEVICE);
+    gateway.pass(seconds(2));
+    let seen = gateway.join(&tool);
+    let greeted = gateway.join(&Joiner {
+        scopes: READ,
+        device: Some("other"),
+        ..DEVICE
+    });
+    gateway.disconnect(seen);
+    storm(&mut gateway, greeted, &tool, 30, 300);
+    assert_eq!(
+        lists(&mut gateway, watcher).last(),
+        Some(&gateway.presence())
+    );
+}
+
 #[test]
 fn a_list_that_was_pushed_is_not_due_again() {
     let (mut gateway, _) = watched();
@@ -102,6 +203,7 @@ fn only_operators_that_read_hear_of_presence() {
     });
     let writer = gateway.operator(&["operator.write"]);
     gateway.pass(seconds(2));
+    gateway.hear(writer);
     gateway.join(&DEVICE);
     gateway.pass(seconds(2));
     assert_eq!(lists(&mut gateway, blind).len(), 0);
@@ -277,6 +379,7 @@ fn the_rhythm_stretches_so_that_presence_takes_no_more_than_its_share() {
     for _ in 0..40 {
         readers.push(gateway.operator(READ));
     }
+    gateway.pass(seconds(2));
     let now = gateway.now();
     gateway
         .hub
@@ -299,15 +402,14 @@ fn the_rhythm_stretches_so_that_presence_takes_no_more_than_its_share() {
 fn a_push_that_waited_holds_the_list_that_its_version_names() {
     let (mut gateway, reader) = watched();
     gateway.stall(reader);
-    gateway.join(&Joiner {
-        name: Some("early"),
-        ..Joiner::default()
-    });
-    gateway.pass(seconds(2));
-    gateway.join(&Joiner {
-        name: Some("late"),
-        ..Joiner::default()
-    });
+    for name in ["early", "late"] {
+        gateway.join(&Joiner {
+            name: Some(name),
+            device: Some(name),
+            ..DEVICE
+        });
+        gateway.pass(millis(1_500));
+    }
     let frames = gateway.frames(reader);
     let pushes = events(&frames, "presence");
     let version = gateway.hub.state_version().presence;

@@ -269,6 +269,85 @@ fn announcements_cannot_grow_the_list_without_bound() {
 }
 
 #[test]
+fn whoever_comes_under_the_name_of_somebody_else_leaves_that_row_as_it_was() {
+    let (mut gateway, _) = watched();
+    let app = gateway.join(&DEVICE);
+    gateway.pass(seconds(60));
+    let before = gateway.presence();
+    let tool = Joiner {
+        id: "cli",
+        mode: "cli",
+        name: Some("openclaw health"),
+        ..DEVICE
+    };
+    for stays in [millis(20), seconds(20)] {
+        let tools: Vec<_> = (0..60).map(|_| gateway.join(&tool)).collect();
+        gateway.pass(stays);
+        assert_eq!(
+            gateway.presence(),
+            before,
+            "the app is shown, not its tools"
+        );
+        for conn in tools {
+            gateway.disconnect(conn);
+        }
+        gateway.pass(seconds(2));
+        assert_eq!(gateway.presence(), before);
+    }
+    let second = gateway.join(&Joiner {
+        name: Some("The same, again"),
+        ..DEVICE
+    });
+    assert!(hosts(&gateway.presence()).contains(&"The same, again"));
+    gateway.disconnect(second);
+    assert_eq!(gateway.presence(), before);
+    gateway.disconnect(app);
+    let after = gateway.presence();
+    assert_eq!(after.len(), before.len());
+    assert!(after.iter().any(|row| row["reason"] == "disconnect"));
+}
+
+#[test]
+fn a_beacon_outlives_the_tool_that_sent_it() {
+    let (mut gateway, reader) = watched();
+    let tool = gateway.join(&Joiner {
+        instance: Some("me"),
+        name: Some("tool"),
+        ..Joiner::default()
+    });
+    let now = gateway.now();
+    gateway.hub.announce(beacon("me", "all is well"), now);
+    gateway.settle();
+    let told = lists(&mut gateway, reader).pop().expect("at once");
+    let says_so = |rows: &[Value]| rows.iter().any(|row| row["text"] == "all is well");
+    assert!(says_so(&told));
+    gateway.disconnect(tool);
+    gateway.pass(seconds(299));
+    assert!(says_so(&gateway.presence()));
+    gateway.pass(seconds(1));
+    assert_eq!(gateway.presence().len(), 2);
+    assert_eq!(lists(&mut gateway, reader).last().unwrap().len(), 2);
+}
+
+#[test]
+fn an_instance_has_one_row_however_long_or_strange_its_name() {
+    for name in ["é".repeat(100), "x".repeat(300), "a\u{7}b".to_owned()] {
+        let (mut gateway, _) = watched();
+        gateway.join(&Joiner {
+            instance: Some(&name),
+            ..Joiner::default()
+        });
+        let now = gateway.now();
+        gateway.hub.announce(beacon(&name, "here"), now);
+        assert_eq!(
+            gateway.presence().len(),
+            3,
+            "the gateway, the reader, and it"
+        );
+    }
+}
+
+#[test]
 fn the_list_takes_no_more_than_half_of_a_frame_and_the_newest_stays_on_it() {
     let mut gateway = Gateway::with(Limits {
         frame: 65_536,

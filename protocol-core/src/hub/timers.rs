@@ -144,6 +144,9 @@ impl Hub {
             let Some(slot) = self.slots.get_mut(conn) else {
                 continue;
             };
+            if !self.presence.is_settled(*conn, slot.row.as_ref()) {
+                continue;
+            }
             if flush.is_stale(core::mem::replace(&mut slot.presence_seen, version)) {
                 let delivery = slot.connection.publish(&publication, now);
                 receivers += usize::from(delivery != Delivery::NotForThem);

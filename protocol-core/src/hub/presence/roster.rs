@@ -1,0 +1,338 @@
+//! Who is listed: one row per device, instance or connection.
+//!
+//! An entry has the connections behind it, what somebody announced of it, and how it was left; its
+//! row is the first of these that there is: the announcement, the newest connection (of a program
+//! that stays, if there is one), the row that was left. So whoever comes and goes for a moment under
+//! the name of somebody else leaves that row as it was.
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::row::Row;
+use crate::json::{Json, array};
+use crate::limits::Limits;
+use crate::server::ConnId;
+use crate::time::{Instant, Now};
+
+/// The newest `cli` and `backend` connections that have rows.
+const PASSING_ROWS: usize = 50;
+/// The part of a frame that the list may take: hello carries it beside other things.
+const PART_OF_FRAME: usize = 2;
+
+/// What makes two announcements the same participant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::hub) enum Key {
+    Device(Box<str>),
+    Instance(Box<str>),
+    Connection(ConnId),
+    Text(Box<str>),
+}
+
+/// Rows, and when they run out.
+#[derive(Debug)]
+pub(super) struct Roster {
+    gateway: Json,
+    entries: BTreeMap<Key, Entry>,
+    most: usize,
+    most_bytes: usize,
+    kept: Duration,
+    /// When rows run out that nobody is behind any more, by their keys.
+    expiry: BTreeSet<(Instant, Key)>,
+    /// When those who have just come and may leave at once are taken for staying.
+    settling: BTreeSet<(Instant, Key, ConnId)>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    seats: BTreeMap<ConnId, Seat>,
+    beacon: Option<(Told, Instant)>,
+    left: Option<Told>,
+    /// When the beacon or what was left runs out; only while nobody sits there.
+    expires: Option<Instant>,
+    /// The version at which it was written last by somebody who came.
+    written: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Told {
+    row: Row,
+    json: Json,
+}
+
+impl Told {
+    fn new(row: Row, now: Now) -> Self {
+        let json = row.write(now.unix_ms);
+        Self { row, json }
+    }
+}
+
+/// A connection behind an entry.
+#[derive(Debug)]
+struct Seat {
+    told: Told,
+    manner: Manner,
+    /// The version at which it came.
+    since: u64,
+    settles: Option<Instant>,
+}
+
+/// What is to be expected of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    /// It is one of those programs that come and go, of which only the newest have rows.
+    pub(super) passing: bool,
+    /// Its row stays for a while when it has left.
+    pub(super) stays: bool,
+    /// Until then it may leave without anybody having heard of it.
+    pub(super) settles: Option<Instant>,
+}
+
+/// Who left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaver {
+    /// The version at which it came.
+    pub(super) since: u64,
+    /// Whether it had been there long enough to be told of.
+    pub(super) settled: bool,
+}
+
+impl Entry {
+    /// Its row; or, of what has settled, its row.
+    fn told(&self, settled_only: bool) -> Option<&Told> {
+        let beacon = self.beacon.as_ref().map(|(told, _)| told);
+        beacon
+            .or_else(|| self.seat(settled_only).map(|seat| &seat.told))
+            .or(self.left.as_ref())
+    }
+
+    fn seat(&self, settled_only: bool) -> Option<&Seat> {
+        self.seats
+            .values()
+            .filter(|seat| !settled_only || seat.settles.is_none())
+            .max_by_key(|seat| (!seat.manner.passing, seat.since))
+    }
+
+    fn is_passing(&self) -> bool {
+        let passing = self.seats.values().all(|seat| seat.manner.passing);
+        passing && self.beacon.is_none() && self.left.is_none()
+    }
+}
+
+impl Roster {
+    pub(super) fn new(gateway: Json, limits: &Limits) -> Self {
+        Self {
+            gateway,
+            entries: BTreeMap::new(),
+            most: limits.presence_rows,
+            most_bytes: limits.frame / PART_OF_FRAME,
+            kept: limits.presence_kept,
+            expiry: BTreeSet::new(),
+            settling: BTreeSet::new(),
+        }
+    }
+
+    /// The rows, the gateway's own first: of everybody, or of those who have settled.
+    pub(super) fn list(&self, settled_only: bool) -> Json {
+        let rows = self
+            .entries
+            .values()
+            .filter_map(|entry| entry.told(settled_only).map(|told| &told.json));
+        array(core::iter::once(&self.gateway).chain(rows))
+    }
+
+    pub(super) fn join(
+        &mut self,
+        conn: ConnId,
+        key: &Key,
+        row: Row,
+        manner: Manner,
+        version: u64,
+        now: Now,
+    ) {
+        let entry = self.entries.entry(key.clone()).or_default();
+        if !manner.passing {
+            entry.beacon = None;
+            entry.left = None;
+        }
+        entry.written = version;
+        let seat = Seat {
+            told: Told::new(row, now),
+            manner,
+            since: version,
+            settles: manner.settles,
+        };
+        entry.seats.insert(conn, seat);
+        if let Some(at) = manner.settles {
+            self.settling.insert((at, key.clone(), conn));
+        }
+        if entry.left.is_none() {
+            self.expire(key, None);
+        }
+        self.drop_surplus();
+    }
+
+    /// A connection left; `told` is the version of which a push was handed out last.
+    pub(super) fn leave(&mut self, conn: ConnId, key: &Key, told: u64, now: Now) -> Option<Leaver> {
+        let entry = self.entries.get_mut(key)?;
+        let row = entry.told(false).map(|told| told.row.clone());
+        let seat = entry.seats.remove(&conn)?;
+        if let Some(at) = seat.settles {
+            self.settling.remove(&(at, key.clone(), conn));
+        }
+        let leaver = Leaver {
+            since: seat.since,
+            settled: seat.settles.is_none(),
+        };
+        if !entry.seats.is_empty() {
+            return Some(leaver);
+        }
+        if seat.manner.stays && leaver.settled && leaver.since <= told {
+            let mut row = row.unwrap_or_default();
+            row.reason = Some("disconnect".into());
+            entry.beacon = None;
+            entry.left = Some(Told::new(row, now));
+            self.expire(key, Some(now.at + self.kept));
+        } else if let Some((_, at)) = entry.beacon {
+            self.expire(key, Some(at + self.kept));
+        } else if entry.left.is_none() {
+            self.entries.remove(key);
+        }
+        Some(leaver)
+    }
+
+    /// Writes the row of a beacon. Of somebody who is connected it is the row, and stays that.
+    pub(super) fn announce(&mut self, key: &Key, mut row: Row, version: u64, now: Now) {
+        let kept = now.at + self.kept;
+        let entry = self.entries.entry(key.clone()).or_default();
+        if let Some(seat) = entry.seat(false) {
+            let known = &seat.told.row;
+            row.online_since = known.online_since;
+            row.device_id = row.device_id.or_else(|| known.device_id.clone());
+            row.instance_id = row.instance_id.or_else(|| known.instance_id.clone());
+        }
+        entry.beacon = Some((Told::new(row, now), now.at));
+        entry.left = None;
+        entry.written = version;
+        let expires = entry.seats.is_empty().then_some(kept);
+        self.expire(key, expires);
+        self.drop_surplus();
+    }
+
+    /// The key of the participant who is connected under an instance's name.
+    pub(super) fn connected_as(&self, instance: &str) -> Option<&Key> {
+        let is_named = |seat: &Seat| seat.told.row.instance_id.as_deref() == Some(instance);
+        self.entries
+            .iter()
+            .find(|(_, entry)| entry.seats.values().any(is_named))
+            .map(|(key, _)| key)
+    }
+
+    /// When a row runs out or settles.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let expiry = self.expiry.first().map(|(at, _)| *at);
+        let settling = self.settling.first().map(|(at, ..)| *at);
+        expiry.into_iter().chain(settling).min()
+    }
+
+    /// Drops the rows that have run out; returns whether there were any.
+    pub(super) fn drop_expired(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        while let Some((at, key)) = self.expiry.first().cloned()
+            && at <= now
+        {
+            self.expiry.remove(&(at, key.clone()));
+            if let Some(entry) = self.entries.get_mut(&key) {
+                entry.expires = None;
+                entry.left = None;
+                if entry.seats.is_empty() {
+                    self.entries.remove(&key);
+                }
+            }
+            any = true;
+        }
+        any
+    }
+
+    /// Takes those for staying who have been there long enough; returns the versions at which they
+    /// came.
+    pub(super) fn settle(&mut self, now: Instant) -> Vec<u64> {
+        let mut since = Vec::new();
+        while let Some((at, key, conn)) = self.settling.first().cloned()
+            && at <= now
+        {
+            self.settling.remove(&(at, key.clone(), conn));
+            let entry = self.entries.get_mut(&key);
+            if let Some(seat) = entry.and_then(|entry| entry.seats.get_mut(&conn)) {
+                seat.settles = None;
+                since.push(seat.since);
+            }
+        }
+        since
+    }
+
+    /// Whether a connection has been there long enough to be told of.
+    pub(super) fn is_settled(&self, conn: ConnId, key: &Key) -> bool {
+        let seat = self
+            .entries
+            .get(key)
+            .and_then(|entry| entry.seats.get(&conn));
+        seat.is_none_or(|seat| seat.settles.is_none())
+    }
+
+    /// Whether somebody is there who may leave at once.
+    pub(super) fn is_unsettled(&self) -> bool {
+        !self.settling.is_empty()
+    }
+
+    fn expire(&mut self, key: &Key, at: Option<Instant>) {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        let before = core::mem::replace(&mut entry.expires, at);
+        if let Some(before) = before {
+            self.expiry.remove(&(before, key.clone()));
+        }
+        if let Some(at) = at {
+            self.expiry.insert((at, key.clone()));
+        }
+    }
+
+    /// Keeps the list within its bounds: surplus rows of programs that come and go are dropped
+    /// first, then rows without a connection, then the oldest; never the last one.
+    fn drop_surplus(&mut self) {
+        let passing = self.entries.values().filter(|entry| entry.is_passing());
+        if passing.count() > PASSING_ROWS {
+            self.drop_oldest(Entry::is_passing);
+        }
+        while self.entries.len() > 1
+            && (self.entries.len() + 1 > self.most || self.bytes() > self.most_bytes)
+            && (self.drop_oldest(Entry::is_passing)
+                || self.drop_oldest(|entry| entry.seats.is_empty())
+                || self.drop_oldest(|_| true))
+        {}
+    }
+
+    /// The size of the list.
+    fn bytes(&self) -> usize {
+        let told = self.entries.values().filter_map(|entry| entry.told(false));
+        told.map(|told| told.json.len() + 1).sum::<usize>() + self.gateway.len() + 2
+    }
+
+    fn drop_oldest(&mut self, which: impl Fn(&Entry) -> bool) -> bool {
+        let oldest = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| which(entry))
+            .min_by_key(|(_, entry)| entry.written)
+            .map(|(key, _)| key.clone());
+        let Some((key, entry)) = oldest.and_then(|key| self.entries.remove_entry(&key)) else {
+            return false;
+        };
+        if let Some(expires) = entry.expires {
+            self.expiry.remove(&(expires, key));
+        }
+        true
+    }
+}
