@@ -461,8 +461,8 @@ impl Hub {
             && publication.class == Class::State(State::Presence)
         {
             *publication = self.presence.publication();
+            // Older lists may still wait as answers behind it, so what was seen last is not known.
             carried.presence = self.presence.version();
-            slot.presence_seen = carried.presence;
         }
         Some(transmit)
     }

@@ -6,6 +6,8 @@ use openclaw_protocol_core::frame::outgoing::{Outcome, Transmit};
 use openclaw_protocol_core::hub::Event;
 use openclaw_protocol_core::server::ConnId;
 
+use serde_json::Value;
+
 use super::histories::{Heard, Peer};
 use super::support::{millis, seconds};
 use super::world::{Drain, World, json_of};
@@ -29,7 +31,13 @@ impl World {
                     self.known(call.conn()).granted.is_some(),
                     "{request:?} before hello"
                 );
-                self.calls.push(call);
+                if &*request.method == "system-presence" {
+                    let now = self.now();
+                    let list = self.hub.presence().clone();
+                    self.hub.reply(call, Outcome::success(list), now);
+                } else {
+                    self.calls.push(call);
+                }
             }
             Event::Fault { conn, .. } => assert!(!self.known(conn).over),
             Event::Closed { conn, .. } => {
@@ -76,7 +84,7 @@ impl World {
                 Heard::Frame(serde_json::from_slice(&text).expect("JSON"))
             }
         };
-        self.peers[peer].heard.push(heard);
+        self.peers[peer].hear(heard);
         true
     }
 
@@ -161,13 +169,26 @@ impl World {
                 break;
             }
         }
-        self.pass(seconds(2).as_millis() as u64);
-        self.read_everything();
+        for _ in 0..5 {
+            self.pass(seconds(2).as_millis() as u64);
+            self.read_everything();
+        }
+        self.everybody_knows_who_is_there();
         let open = self.peers.iter().filter(|peer| !peer.over).count();
         assert_eq!(self.hub.connections(), open);
         assert_eq!(self.hub.open_runs(), 0);
         while let Some(conn) = self.hub.poll_ready() {
             assert!(!self.hub.has_output(conn), "nothing is left");
+        }
+    }
+
+    /// Whoever may read holds the list as it is.
+    fn everybody_knows_who_is_there(&mut self) {
+        let list: Value = self.hub.presence().read().expect("JSON");
+        for peer in &self.peers {
+            if peer.reads() && self.hub.session(peer.conn).is_some() {
+                assert_eq!(peer.list.as_ref(), Some(&list), "{:?}", peer.heard);
+            }
         }
     }
 

@@ -19,6 +19,8 @@ pub(crate) enum Heard {
 pub(crate) struct Peer {
     pub(crate) conn: ConnId,
     pub(crate) heard: Vec<Heard>,
+    /// Who is there, as far as it knows.
+    pub(crate) list: Option<Value>,
     /// Its role, scopes and features, once it was let in.
     pub(crate) granted: Option<(Role, Vec<String>, Vec<String>)>,
     /// The ids of its requests.
@@ -32,11 +34,34 @@ impl Peer {
         Self {
             conn,
             heard: Vec::new(),
+            list: None,
             granted: None,
             asked: Vec::new(),
             over: false,
             mute: conn.0.is_multiple_of(5),
         }
+    }
+
+    pub(crate) fn hear(&mut self, heard: Heard) {
+        if let Heard::Frame(frame) = &heard {
+            let lists = [
+                &frame["payload"]["snapshot"]["presence"],
+                &frame["payload"]["presence"],
+                &frame["payload"],
+            ];
+            if let Some(list) = lists.into_iter().find(|list| list.is_array()) {
+                self.list = Some(list.clone());
+            }
+        }
+        self.heard.push(heard);
+    }
+
+    /// Whether it may know who is there.
+    pub(crate) fn reads(&self) -> bool {
+        let reading = ["operator.read", "operator.write", "operator.admin"];
+        self.granted.as_ref().is_some_and(|(role, scopes, _)| {
+            *role == Role::Operator && scopes.iter().any(|scope| reading.contains(&&**scope))
+        })
     }
 
     fn frames(&self) -> impl Iterator<Item = &Value> {

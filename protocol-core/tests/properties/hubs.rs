@@ -19,6 +19,8 @@ pub(crate) enum Op {
     Knock(u8, u8),
     Say(u8, Vec<u8>),
     Ask(u8),
+    /// Asks who is there.
+    Look(u8),
     Admit(u8),
     Refuse(u8),
     Reply(u8, usize),
@@ -44,6 +46,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (byte(), byte()).prop_map(|(peer, joiner)| Op::Knock(peer, joiner)),
         2 => (byte(), message()).prop_map(|(peer, message)| Op::Say(peer, message)),
         12 => byte().prop_map(Op::Ask),
+        2 => byte().prop_map(Op::Look),
         5 => byte().prop_map(Op::Admit),
         1 => byte().prop_map(Op::Refuse),
         4 => (byte(), size()).prop_map(|(which, size)| Op::Reply(which, size)),
@@ -80,12 +83,22 @@ pub(crate) struct Knocker(
 );
 
 impl Knocker {
-    pub(crate) fn params(&self) -> Value {
+    /// What it says; `manner` chooses how it is used and under which name.
+    pub(crate) fn params(&self, manner: u8) -> Value {
+        const NAMES: [(Option<&str>, Option<&str>); 4] = [
+            (None, None),
+            (Some("d0"), None),
+            (None, Some("h0")),
+            (Some("d1"), Some("h1")),
+        ];
         let Self(role, scopes, caps) = *self;
+        let (device, instance) = NAMES[usize::from(manner / 4) % NAMES.len()];
         let mut params = Joiner {
             role,
             scopes,
-            mode: "ui",
+            mode: ["ui", "cli", "backend", "probe"][usize::from(manner) % 4],
+            device,
+            instance,
             ..Joiner::default()
         }
         .params();

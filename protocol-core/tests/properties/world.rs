@@ -115,6 +115,10 @@ impl World {
             Op::Knock(peer, joiner) => self.knock(*peer, *joiner),
             Op::Say(peer, message) => self.send(*peer, message),
             Op::Ask(peer) => self.ask(*peer),
+            Op::Look(peer) => self.say(
+                *peer,
+                &json!({"type": "req", "id": "look", "method": "system-presence"}),
+            ),
             Op::Admit(which) => self.decide(*which, true),
             Op::Refuse(which) => self.decide(*which, false),
             Op::Reply(which, size) => {
@@ -222,7 +226,7 @@ impl World {
     }
 
     fn knock(&mut self, peer: u8, joiner: u8) {
-        let params = JOINERS[usize::from(joiner) % JOINERS.len()].params();
+        let params = JOINERS[usize::from(joiner) % JOINERS.len()].params(joiner / 8);
         let frame = json!({"type": "req", "id": "c", "method": "connect", "params": params});
         self.say(peer, &frame);
     }
