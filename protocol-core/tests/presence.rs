@@ -69,14 +69,20 @@ fn a_tool_that_stays_is_told_after_a_second_and_one_that_does_not_never() {
 
 #[test]
 fn who_was_greeted_while_a_tool_was_there_hears_that_it_is_not() {
-    let (mut gateway, _) = watched();
-    let passer_by = gateway.join(&Joiner::default());
-    let greeted = gateway.operator(READ);
-    gateway.hear(greeted);
-    gateway.disconnect(passer_by);
-    gateway.pass(seconds(3));
-    let told = lists(&mut gateway, greeted);
-    assert_eq!(told.last().expect("a list"), &gateway.presence());
+    for mode in ["backend", "ui"] {
+        let (mut gateway, _) = watched();
+        let passer_by = gateway.join(&Joiner::default());
+        let greeted = gateway.join(&Joiner {
+            mode,
+            scopes: READ,
+            ..Joiner::default()
+        });
+        gateway.pass(millis(10));
+        gateway.disconnect(passer_by);
+        gateway.pass(seconds(3));
+        let told = lists(&mut gateway, greeted);
+        assert_eq!(told.last(), Some(&gateway.presence()), "{mode}");
+    }
 }
 
 const TOOL_OF_DEVICE: Joiner<'_> = Joiner {
