@@ -115,6 +115,25 @@ fn a_wait_for_an_unknown_run_times_out_after_its_time() {
 }
 
 #[test]
+fn a_stop_answers_waits_for_runs_that_will_never_be() {
+    let mut world = World::new();
+    let conn = world.operator(&[WRITE]);
+    world.run(conn, "r", "k");
+    world.request(conn, "known", "agent.wait", wait("k", 60_000));
+    world.request(conn, "unknown", "agent.wait", wait("nope", 60_000));
+    world.drain();
+    assert_eq!(world.answer(conn, "unknown"), Value::Null);
+    world.finish();
+    assert_eq!(world.answer(conn, "known")["payload"]["status"], "error");
+    world.request(conn, "late", "agent.wait", wait("nope", 60_000));
+    for id in ["unknown", "late"] {
+        let answer = world.answer(conn, id);
+        assert_eq!(errors(&answer), "UNAVAILABLE gateway stopping", "{id}");
+        assert_eq!(answer["error"]["retryable"], true);
+    }
+}
+
+#[test]
 fn a_wait_that_says_nothing_of_time_takes_thirty_seconds() {
     let mut world = World::new();
     let conn = world.operator(&[WRITE]);

@@ -227,6 +227,7 @@ impl Runs {
                 now,
             );
         }
+        self.waits.end_all(hub, now);
     }
 
     /// How many runs are at work, and how many wait for their turn.

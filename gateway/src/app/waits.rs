@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use openclaw_protocol_core::error_shape::ErrorShape;
 use openclaw_protocol_core::frame::outgoing::Outcome;
 use openclaw_protocol_core::hub::Hub;
 use openclaw_protocol_core::idempotency::Bounds;
@@ -31,6 +32,8 @@ pub(super) struct Waits {
     last: u64,
     ended: BTreeMap<Box<str>, Ended>,
     order: VecDeque<(Instant, Box<str>)>,
+    /// Whether the gateway stops.
+    over: bool,
 }
 
 #[derive(Debug)]
@@ -50,6 +53,7 @@ impl Waits {
             last: 0,
             ended: BTreeMap::new(),
             order: VecDeque::new(),
+            over: false,
         }
     }
 
@@ -65,6 +69,9 @@ impl Waits {
         self.forget_old(now.at);
         if let Some(ended) = self.ended.get(run_id) {
             return hub.reply(call, Outcome::success(ended.payload.clone()), now);
+        }
+        if self.over {
+            return hub.reply(call, stopping(), now);
         }
         let wait = timeout_ms
             .map_or(DEFAULT_WAIT, Duration::from_millis)
@@ -99,6 +106,16 @@ impl Waits {
             self.order.push_back((now.at, run_id.into()));
         }
         self.forget_old(now.at);
+    }
+
+    /// The gateway stops: no run that anybody still waits for will ever end.
+    pub(super) fn end_all(&mut self, hub: &mut Hub, now: Now) {
+        self.by_run.clear();
+        self.due.clear();
+        for (_, wait) in std::mem::take(&mut self.waiting) {
+            hub.reply(wait.call, stopping(), now);
+        }
+        self.over = true;
     }
 
     /// Whether a run of that name has ended lately.
@@ -154,6 +171,10 @@ impl Waits {
             }
         }
     }
+}
+
+fn stopping() -> Outcome {
+    Outcome::failure(ErrorShape::unavailable("gateway stopping").retryable_after(None))
 }
 
 fn timed_out(run_id: &str) -> Outcome {
