@@ -33,6 +33,8 @@ const LATE: usize = 10;
 const EVENT: usize = 16 << 10;
 /// What may wait for one connection.
 const OUTBOX: usize = 128 << 10;
+/// How often somebody asks for something small.
+const RHYTHM: Duration = Duration::from_millis(2);
 /// How many events the late ones miss: fewer than may wait for them.
 const MISSED: usize = 5;
 const EVENTS: usize = 32;
@@ -114,8 +116,11 @@ fn round_trips_during(gateway: &Gateway, work: impl FnOnce()) -> RoundTrips {
         while seen.load(Ordering::Acquire) || times.is_empty() {
             let start = Instant::now();
             client.ask("health", "{}");
-            times.push(start.elapsed());
-            thread::sleep(Duration::from_millis(1));
+            let took = start.elapsed();
+            // One that comes late stands for all that would have been asked for meanwhile.
+            let others = (1..).map_while(|asks| took.checked_sub(RHYTHM * asks));
+            times.extend(others.chain([took]));
+            thread::sleep(RHYTHM);
         }
         times.sort_unstable();
         RoundTrips {
@@ -135,11 +140,12 @@ fn all_hear(clients: &mut [Client]) {
         for part in clients.chunks_mut(share) {
             scope.spawn(move || {
                 for client in part {
-                    assert!(
-                        client
-                            .text()
-                            .starts_with(r#"{"type":"event","event":"news""#)
-                    );
+                    let mut text = client.text();
+                    if text.contains(r#""event":"presence""#) {
+                        text = client.text();
+                    }
+                    let is_news = text.starts_with(r#"{"type":"event","event":"news""#);
+                    assert!(is_news, "{text:.200}");
                 }
             });
         }
@@ -191,7 +197,7 @@ fn peers_that_do_not_read_cost_the_others_nothing() {
         alone.median, alone.p99, beside.median, beside.p99,
     );
     for (beside, alone) in [(beside.median, alone.median), (beside.p99, alone.p99)] {
-        let bound = alone * 3 + Duration::from_millis(100);
+        let bound = alone * 2 + Duration::from_millis(100);
         assert!(beside < bound, "{beside:?} after {alone:?}");
     }
     assert!(growth < GROWTH, "{growth} of {GROWTH} bytes");
