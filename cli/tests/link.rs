@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use openclaw_protocol_core::json::Object;
-use openclaw_runtime_smol::client::{Gateway, Link, RequestError, State};
+use openclaw_runtime_smol::client::{Gateway, Link, RequestError, State, States};
 use rustix::process::Signal;
 use smol::future::FutureExt;
 use support::Home;
@@ -110,8 +110,8 @@ async fn ready(link: &Link) -> String {
     }
 }
 
-async fn left(link: &Link) {
-    let mut states = link.states();
+/// Waits until it is no longer connected; `states` began while it was.
+async fn left(states: &mut States) {
     while let Some(State::Ready { .. } | State::Recovering { .. }) = states.next().await {}
 }
 
@@ -132,8 +132,9 @@ fn a_run_outlives_a_wire_that_is_cut() {
         let first = ready(&link).await;
         let mut run = link.run("agent", slowly("k")).await.unwrap();
         run.next().await.unwrap();
+        let mut states = link.states();
         wire.cut();
-        left(&link).await;
+        left(&mut states).await;
         assert_eq!(ready(&link).await, first, "the same gateway");
         let end = run.finish().await.unwrap();
         assert!(end.as_str().contains("one two three four"), "{end:?}");
@@ -158,9 +159,10 @@ fn a_link_outlives_its_gateway_and_says_what_it_does_not_know() {
         let first = ready(&link).await;
         assert!(link.health().is_some() && link.presence().is_some());
         let run = link.run("agent", slowly("k")).await.unwrap();
+        let mut states = link.states();
         gateway.signal(Signal::KILL);
         gateway.end();
-        left(&link).await;
+        left(&mut states).await;
 
         let _gateway = home.gateway(&["--allow-unconfigured"]);
         wire.lead_to(home.port);
@@ -182,8 +184,9 @@ fn a_link_whose_gateway_stops_is_told_and_waits() {
     in_time(async {
         let link = link(&home, &wire, &greeted);
         ready(&link).await;
+        let mut states = link.states();
         gateway.signal(Signal::TERM);
-        left(&link).await;
+        left(&mut states).await;
         assert_eq!(gateway.end().0, Some(0));
         assert!(!link.state().is_final(), "{:?}", link.state());
         let refused = link
