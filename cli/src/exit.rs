@@ -47,8 +47,9 @@ impl Exit {
     }
 }
 
-/// Reports a failure, if it is one: in words on standard error, or as the one document on standard output.
+/// Reports a failure behind what was logged, if it is one: in words on standard error, or as the one document on standard output.
 pub(crate) fn finish(result: Result<Exit, Failure>, json: bool) -> ExitCode {
+    log::logger().flush();
     let exit = match result {
         Ok(exit) => exit,
         Err(failure) => {

@@ -1,25 +1,84 @@
 //! Log lines on standard error.
+//!
+//! A thread writes them, so that whoever does not read them holds nobody up: past
+//! [`WAITING_LINES`] lines are dropped, and how many is said where they are missing.
 
 use std::io::{self, Write};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::output;
 
+/// How many lines may wait for standard error.
+const WAITING_LINES: usize = 512;
+/// How long the last lines are waited for at the end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Begins to log: what happens, or with `verbose` what our own crates think about it too.
-pub(crate) fn start(verbose: bool) {
-    static LOGGER: Logger = Logger;
+///
+/// # Errors
+/// The thread that writes cannot be had.
+pub(crate) fn start(verbose: bool) -> io::Result<()> {
+    static LOGGER: OnceLock<Logger> = OnceLock::new();
+    let (sender, receiver) = mpsc::sync_channel(WAITING_LINES);
+    thread::Builder::new()
+        .name("log".to_owned())
+        .spawn(move || write_all(&receiver, &mut io::stderr()))?;
     // Nobody else sets a logger in this process.
-    let _ = log::set_logger(&LOGGER);
+    let _ = log::set_logger(LOGGER.get_or_init(|| Logger {
+        sender,
+        dropped: AtomicU64::new(0),
+    }));
     log::set_max_level(if verbose {
         LevelFilter::Debug
     } else {
         LevelFilter::Info
     });
+    Ok(())
 }
 
-struct Logger;
+/// What the writing thread is told.
+enum Order {
+    Line(String),
+    /// Everything before it was written.
+    Tell(SyncSender<()>),
+}
+
+fn write_all(orders: &Receiver<Order>, to: &mut impl Write) {
+    while let Ok(order) = orders.recv() {
+        match order {
+            // Where it fails, nobody can be told.
+            Order::Line(line) => drop(to.write_all(line.as_bytes())),
+            Order::Tell(waiting) => drop(waiting.try_send(())),
+        }
+    }
+}
+
+struct Logger {
+    sender: SyncSender<Order>,
+    /// How many lines were dropped since one could be handed over.
+    dropped: AtomicU64,
+}
+
+impl Logger {
+    fn hand_over(&self, line: String, now: Duration) {
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        let line = if dropped == 0 {
+            line
+        } else {
+            let missing = format_args!("{dropped} lines of the log were dropped: nobody read it");
+            line_of(Level::Warn, "cli", &missing.to_string(), now) + &line
+        };
+        if self.sender.try_send(Order::Line(line)).is_err() {
+            self.dropped.fetch_add(dropped + 1, Ordering::Relaxed);
+        }
+    }
+}
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -27,16 +86,20 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !self.enabled(record.metadata()) {
-            return;
+        if self.enabled(record.metadata()) {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let now = now.unwrap_or_default();
+            self.hand_over(line(record, now), now);
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        // One write, so that lines of several threads do not mix; where it fails, nobody can be told.
-        let line = line(record, now.unwrap_or_default());
-        let _ = io::stderr().lock().write_all(line.as_bytes());
     }
 
-    fn flush(&self) {}
+    /// Waits until what was logged is written, but not for ever.
+    fn flush(&self) {
+        let (told, telling) = mpsc::sync_channel(1);
+        if self.sender.try_send(Order::Tell(told)).is_ok() {
+            let _ = telling.recv_timeout(PATIENCE);
+        }
+    }
 }
 
 /// The part of the gateway that a target belongs to, if it is one of ours.
@@ -56,8 +119,12 @@ fn line(record: &Record<'_>, since_1970: Duration) -> String {
     let component = component(target).unwrap_or(target);
     // Clients choose parts of what is logged; a line end must not make a line of their own.
     let message = output::line(&record.args().to_string());
+    line_of(record.level(), component, &message, since_1970)
+}
+
+fn line_of(level: Level, component: &str, message: &str, since_1970: Duration) -> String {
     let time = timestamp(since_1970);
-    format!("{time} {:<5} [{component}] {message}\n", record.level())
+    format!("{time} {level:<5} [{component}] {message}\n")
 }
 
 /// The time in UTC, as RFC 3339 writes it.
@@ -108,6 +175,29 @@ mod tests {
             let time = Duration::from_secs(seconds) + Duration::from_millis(7);
             assert_eq!(timestamp(time), text);
         }
+    }
+
+    #[test]
+    fn what_nobody_takes_is_dropped_and_counted() {
+        let (sender, orders) = mpsc::sync_channel(2);
+        let logger = Logger {
+            sender,
+            dropped: AtomicU64::new(0),
+        };
+        for number in 0..5 {
+            logger.hand_over(format!("{number}\n"), Duration::ZERO);
+        }
+        let taken = |orders: &Receiver<Order>| match orders.try_recv() {
+            Ok(Order::Line(line)) => line,
+            Ok(Order::Tell(_)) | Err(_) => "nothing".to_owned(),
+        };
+        assert_eq!(taken(&orders), "0\n");
+        logger.hand_over("5\n".to_owned(), Duration::ZERO);
+        let (second, third) = (taken(&orders), taken(&orders));
+        assert_eq!(second, "1\n");
+        assert!(third.ends_with("[cli] 3 lines of the log were dropped: nobody read it\n5\n"));
+        logger.hand_over("6\n".to_owned(), Duration::ZERO);
+        assert_eq!(taken(&orders), "6\n");
     }
 
     #[test]

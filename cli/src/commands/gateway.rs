@@ -24,7 +24,8 @@ pub(super) fn run(globals: &Globals, args: &Run) -> Result<Exit, Failure> {
             "--force is not there yet: stop whoever listens on the port, or pass another --port.",
         ));
     }
-    logger::start(args.verbose);
+    logger::start(args.verbose)
+        .map_err(|error| Failure::other(format!("cannot start a thread for the log: {error}")))?;
     let flags = Flags {
         dev: globals.dev,
         profile: globals.profile.clone(),

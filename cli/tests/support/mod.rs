@@ -13,6 +13,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -208,6 +209,7 @@ fn wait(child: &mut Child) -> Option<i32> {
 pub(crate) struct Gateway {
     child: Child,
     log: Receiver<String>,
+    reads_log: Arc<Mutex<()>>,
     logged: Vec<String>,
     /// What it printed when it was ready.
     pub(crate) announcement: String,
@@ -220,11 +222,13 @@ impl Gateway {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let printed = lines(child.stdout.take().unwrap());
-        let log = lines(child.stderr.take().unwrap());
+        let reads_log = Arc::default();
+        let printed = lines(child.stdout.take().unwrap(), Arc::default());
+        let log = lines(child.stderr.take().unwrap(), Arc::clone(&reads_log));
         let mut gateway = Self {
             child,
             log,
+            reads_log,
             logged: Vec::new(),
             announcement: String::new(),
         };
@@ -239,6 +243,11 @@ impl Gateway {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Nobody reads its log while the guard is kept.
+    pub(crate) fn leave_log(&self) -> MutexGuard<'_, ()> {
+        self.reads_log.lock().unwrap()
     }
 
     /// Waits for a line of its log.
@@ -271,13 +280,15 @@ impl Drop for Gateway {
     }
 }
 
-fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
+/// Reads lines, one after the other, whenever `may` can be had.
+fn lines(from: impl Read + Send + 'static, may: Arc<Mutex<()>>) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(from).lines().map_while(Result::ok) {
             if sender.send(line).is_err() {
                 return;
             }
+            drop(may.lock());
         }
     });
     receiver
