@@ -20,7 +20,9 @@ use super::tape::Tape;
 
 /// What may happen, by the letter that stands for it.
 const OPERATIONS: &[u8] = b"gcwWnhafeqQFotrykx";
-const TIMES: [u64; 10] = [0, 1, 100, 1_000, 5_000, 15_000, 30_000, 60_000, 3_600_000, 4];
+const TIMES: [u64; 10] = [
+    0, 1, 100, 1_000, 5_000, 15_000, 30_000, 60_000, 3_600_000, 4,
+];
 
 /// Plays a script against a client connection and checks after every step what it sends and what it tells.
 ///
@@ -87,7 +89,9 @@ impl Client {
         match operation {
             b'g' => {
                 let payload = json!({"nonce": NONCE, "ts": now.unix_ms});
-                self.says(&json!({"type": "event", "event": "connect.challenge", "payload": payload}));
+                self.says(
+                    &json!({"type": "event", "event": "connect.challenge", "payload": payload}),
+                );
             }
             b'c' => self.connect(),
             b'w' | b'W' => {
@@ -100,7 +104,11 @@ impl Client {
             }
             b'n' => {
                 let (next, step) = (self.number.unwrap_or(0), tape.number() as u64);
-                let seq = if step == 9 { u64::MAX } else { next.saturating_add(step) };
+                let seq = if step == 9 {
+                    u64::MAX
+                } else {
+                    next.saturating_add(step)
+                };
                 self.says(&json!({"type": "event", "event": "tick", "payload": {}, "seq": seq}));
             }
             b'h' => self.hears(&Bytes::copy_from_slice(tape.line())),
@@ -195,7 +203,11 @@ impl Client {
         assert!(self.asked.insert(request, asked).is_none(), "a name twice");
         if !ready {
             let event = self.connection.poll_event();
-            let Some(Event::Failed { request: failed, failure }) = event else {
+            let Some(Event::Failed {
+                request: failed,
+                failure,
+            }) = event
+            else {
                 panic!("{event:?} of what cannot be sent");
             };
             assert_eq!((failed, failure), (request, Failure::NotSent));
@@ -338,7 +350,10 @@ impl Client {
         for request in ended {
             self.ended(request);
         }
-        let open = self.asked.values().find(|asked| !asked.ended && !asked.forgotten);
+        let open = self
+            .asked
+            .values()
+            .find(|asked| !asked.ended && !asked.forgotten);
         assert!(open.is_none(), "{open:?} has no end");
         assert!(self.connection.poll_transmit().is_none());
     }

@@ -43,7 +43,11 @@ fn keeps_to_the_schema(params: &ConnectParams, value: &Value) {
     let scopes = value.get("scopes").and_then(Value::as_array);
     assert_eq!(scopes.map_or(0, Vec::len), params.scopes.len());
     assert!(params.scopes.iter().all(|scope| !scope.is_empty()));
-    let secret = |member: &str| value.pointer(&format!("/auth/{member}")).and_then(Value::as_str);
+    let secret = |member: &str| {
+        value
+            .pointer(&format!("/auth/{member}"))
+            .and_then(Value::as_str)
+    };
     assert_eq!(secret("token"), params.auth.token.as_deref());
     assert_eq!(secret("password"), params.auth.password.as_deref());
     assert_eq!(value.get("device").is_some(), params.device.is_some());

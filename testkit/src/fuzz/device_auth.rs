@@ -27,7 +27,11 @@ pub fn device_auth(data: &[u8]) {
     claim.is_built_in_order();
     let signed = if version_2 { claim.v2() } else { claim.v3() };
     let signature = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()).to_bytes());
-    assert_eq!(claim.judge(&signature), Ok(()), "what was signed is believed");
+    assert_eq!(
+        claim.judge(&signature),
+        Ok(()),
+        "what was signed is believed"
+    );
     claim.forged(&signature);
     changed(&claim, &signature, &signed, place, by);
 }
@@ -115,11 +119,23 @@ impl Claim {
         };
         let (platform, family) = (lower(&self.platform), lower(&self.device_family));
         let fields = [
-            "v3", &self.device_id, &self.client_id, &self.client_mode, &self.role, &scopes, &at,
-            &self.token, &self.nonce, &platform, &family,
+            "v3",
+            &self.device_id,
+            &self.client_id,
+            &self.client_mode,
+            &self.role,
+            &scopes,
+            &at,
+            &self.token,
+            &self.nonce,
+            &platform,
+            &family,
         ];
         // Blanks that are only blanks to ECMAScript are for the core's own tests.
-        if fields.iter().all(|field| field.is_ascii() && !field.contains('|')) {
+        if fields
+            .iter()
+            .all(|field| field.is_ascii() && !field.contains('|'))
+        {
             assert_eq!(self.v3().split('|').collect::<Vec<_>>(), fields);
             let v2 = self.v2();
             let v2: Vec<&str> = v2.split('|').collect();
@@ -177,7 +193,8 @@ fn changed(claim: &Claim, signature: &str, signed: &str, place: usize, by: usize
         _ => other.scopes.reverse(),
     }
     let verdict = other.judge(&proof);
-    let same_device = (&other.public_key, &other.device_id) == (&claim.public_key, &claim.device_id);
+    let same_device =
+        (&other.public_key, &other.device_id) == (&claim.public_key, &claim.device_id);
     let expected = if !same_device {
         Err(DeviceFault::IdMismatch)
     } else if other.now_ms.abs_diff(other.signed_at_ms) > SKEW_MS {
@@ -191,7 +208,15 @@ fn changed(claim: &Claim, signature: &str, signed: &str, place: usize, by: usize
     };
     assert_eq!(verdict, expected, "{other:?} in the place of {claim:?}");
     let fields = |claim: &Claim| {
-        let Claim { client_id, client_mode, role, token, scopes, signed_at_ms, .. } = claim.clone();
+        let Claim {
+            client_id,
+            client_mode,
+            role,
+            token,
+            scopes,
+            signed_at_ms,
+            ..
+        } = claim.clone();
         (client_id, client_mode, role, token, scopes, signed_at_ms)
     };
     // Scopes with commas in them are one text with scopes without.

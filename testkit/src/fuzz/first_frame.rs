@@ -159,16 +159,18 @@ impl Stranger {
             Decision::Refuse(error) => {
                 let code = error.code.clone();
                 let close = Close::new(close_code::POLICY, error.message.clone());
-                let refused = self
-                    .connection
-                    .refuse(applicant, error, close.clone(), now);
+                let refused = self.connection.refuse(applicant, error, close.clone(), now);
                 refused.expect("its own token");
                 assert_eq!(self.answer(id), (false, code.into_owned()));
                 self.says_close(&close);
-                assert!(self.connection.poll_event().is_none(), "what waited is gone");
+                assert!(
+                    self.connection.poll_event().is_none(),
+                    "what waited is gone"
+                );
             }
             Decision::Admit(grant) => {
-                let hello = |protocol| judge::json(&json!({"type": "hello-ok", "protocol": protocol}));
+                let hello =
+                    |protocol| judge::json(&json!({"type": "hello-ok", "protocol": protocol}));
                 let admitted = self.connection.admit(applicant, &grant, hello, now);
                 assert_eq!(admitted, Ok(true));
                 assert_eq!(self.answer(id), (true, String::new()));

@@ -129,7 +129,10 @@ fn as_client(message: &Bytes, value: Option<&Value>) {
         FromGateway::Malformed => {
             let known = matches!(kind, Some("res" | "event") | None);
             let object = value.is_none_or(Value::is_object);
-            assert!(known && object || !is_shallow(message), "it is only unknown");
+            assert!(
+                known && object || !is_shallow(message),
+                "it is only unknown"
+            );
         }
         FromGateway::Unknown => assert!(!matches!(kind, Some("res" | "event"))),
         FromGateway::Response { id, outcome } => {

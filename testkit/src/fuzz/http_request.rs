@@ -98,7 +98,10 @@ impl Handler for Desk {
             let serial = seen.len();
             let noted = seen.last_mut().expect("it was admitted");
             assert_eq!(noted.path, request.url.path());
-            assert!(noted.body.replace(request.body.to_vec()).is_none(), "handled twice");
+            assert!(
+                noted.body.replace(request.body.to_vec()).is_none(),
+                "handled twice"
+            );
             assert!(request.body.len() <= BODY, "{} bytes", request.body.len());
             serial
         };
@@ -117,13 +120,18 @@ impl Handler for Desk {
         let serial = self.note(head.method, head.url.path(), false);
         match head.url.path() {
             "/echo" => Ok(()),
-            _ => self.probes.admit(head).map_err(|refusal| stamped(refusal, serial)),
+            _ => self
+                .probes
+                .admit(head)
+                .map_err(|refusal| stamped(refusal, serial)),
         }
     }
 
     fn upgrade(&self, head: &UpgradeHead) -> Result<(), Response> {
         let serial = self.note(Method::Get, &head.path, true);
-        self.probes.upgrade(head).map_err(|refusal| stamped(refusal, serial))
+        self.probes
+            .upgrade(head)
+            .map_err(|refusal| stamped(refusal, serial))
     }
 }
 
@@ -155,9 +163,18 @@ fn answers(mut bytes: &[u8], seen: &[Seen]) -> Vec<Answer> {
         };
         assert_eq!(field("transfer-encoding"), None);
         let status: u16 = head[9..12].parse().expect("a status");
-        assert!(status == 101 || status >= 200, "{status} promises another answer");
+        if status == 100 {
+            // Who waits to be told to send its body is told.
+            bytes = rest;
+            continue;
+        }
+        assert!(
+            status == 101 || status >= 200,
+            "{status} promises another answer"
+        );
         let serial = field(SERIAL).map(|serial| serial.parse().expect("our own number"));
-        let length: usize = field("content-length").map_or(0, |text| text.parse().expect("a length"));
+        let length: usize =
+            field("content-length").map_or(0, |text| text.parse().expect("a length"));
         let method = serial.and_then(|serial: usize| Some(seen.get(serial - 1)?.method));
         let bodiless = method == Some(Method::Head) || status == 101 || status == 204;
         // The last word to a request whose method nobody knows may be without its body.
@@ -185,7 +202,10 @@ fn is_in_order(answers: &[Answer], seen: &[Seen], switched: bool) {
             None => assert!(last && (answer.status >= 400 || answer.status == 101)),
         }
     }
-    assert_eq!(switched, answers.last().is_some_and(|answer| answer.status == 101));
+    assert_eq!(
+        switched,
+        answers.last().is_some_and(|answer| answer.status == 101)
+    );
     assert!(seen.len() <= answers.len() + 1, "{seen:?} for {answers:?}");
     assert!(!switched || seen.last().is_some_and(|seen| seen.upgrade));
 }
@@ -198,7 +218,10 @@ fn agrees(input: &[u8], answers: &[Answer], seen: &[Seen]) {
             assert!(ended, "{plain:?} is not answered: {answers:?}");
             return;
         };
-        assert_eq!((seen.method.as_ref(), &*seen.path), (plain.method, plain.path));
+        assert_eq!(
+            (seen.method.as_ref(), &*seen.path),
+            (plain.method, plain.path)
+        );
         if let Some(body) = &seen.body {
             assert_eq!(body, plain.body, "{plain:?}");
         }

@@ -14,9 +14,7 @@ use openclaw_protocol_core::frame::outgoing::{Outcome, Publication, StateVersion
 use openclaw_protocol_core::frame::{Close, INVALID_ID};
 use openclaw_protocol_core::hello::connect::ConnectParams;
 use openclaw_protocol_core::limits::Limits;
-use openclaw_protocol_core::server::{
-    Applicant, Call, ConnId, Connection, Delivery, Event, Wrong,
-};
+use openclaw_protocol_core::server::{Applicant, Call, ConnId, Connection, Delivery, Event, Wrong};
 use openclaw_protocol_core::time::Now;
 use serde_json::json;
 
@@ -28,7 +26,9 @@ use model::{Entry, Model, Reply};
 /// What may happen, by the letter that stands for it.
 const OPERATIONS: &[u8] = b"chqmarifepotsvkxgyz";
 const SIZES: [usize; 8] = [0, 10, 100, 1_000, 5_000, 20_000, 50_000, 70_000];
-const TIMES: [u64; 10] = [0, 1, 10, 500, 1_000, 5_000, 15_000, 25_000, 60_000, 4_000_000];
+const TIMES: [u64; 10] = [
+    0, 1, 10, 500, 1_000, 5_000, 15_000, 25_000, 60_000, 4_000_000,
+];
 /// What may wait beside the outbox's limit: pings and the hello.
 const SLACK: usize = 1_024;
 
@@ -138,8 +138,7 @@ impl Server {
                 if self.heard.is_empty() && self.applicant.is_none() && !self.admitted {
                     self.joiner = joiner;
                 }
-                let frame =
-                    json!({"type": "req", "id": "c", "method": "connect", "params": joiner.params()});
+                let frame = json!({"type": "req", "id": "c", "method": "connect", "params": joiner.params()});
                 self.hear(frame.to_string().as_bytes(), now);
             }
             b'h' => self.hear(tape.line(), now),
@@ -407,7 +406,10 @@ impl Server {
         assert_eq!(connection.poll_timeout().is_none(), self.model.over);
         assert!(queued >= self.model.least(), "{queued} bytes are too few");
         if self.model.over {
-            assert!(!connection.has_output() && queued == 0, "nothing of the dead");
+            assert!(
+                !connection.has_output() && queued == 0,
+                "nothing of the dead"
+            );
         }
         if self.model.owes() {
             assert!(connection.has_output(), "{:?}", self.model.waiting);

@@ -169,7 +169,10 @@ impl Model {
                     return;
                 }
                 Some(Entry::Hello(id)) => {
-                    assert_eq!((&frame["id"], &frame["ok"]), (&Value::from(&*id), &true.into()));
+                    assert_eq!(
+                        (&frame["id"], &frame["ok"]),
+                        (&Value::from(&*id), &true.into())
+                    );
                     self.open = true;
                     return;
                 }
