@@ -33,8 +33,8 @@ pub fn config(data: &[u8]) {
             let syntax = matches!(error.kind, ConfigFault::Syntax { .. });
             assert!(!syntax || strict.is_none() || !shallow, "{said}");
             if let ConfigFault::Syntax { line, column, .. } = error.kind {
-                // The end of the file may be named as a line of its own.
-                let lines = text.split('\n').count() + 1;
+                // JSON5 ends lines at either; the end of the file may be named as a line of its own.
+                let lines = text.split(['\n', '\r']).count() + 1;
                 assert!((1..=lines).contains(&line) && column >= 1, "{said}");
             }
             let debug = format!("{error:?}");

@@ -15,12 +15,13 @@ const SKEW_MS: u64 = 120_000;
 /// Signs a claim and changes it: what was signed is believed, and of what is changed only what the signed text does not
 /// tell apart.
 ///
-/// The script has lines: how it is signed (one byte: version, then the key), what is changed (a byte each: where and by how much), then the
-/// fields in their order, scopes last.
+/// The first line is a byte each for the version, the key, what is changed and by how much. Then come the fields, a line
+/// each; the last holds how late it is signed, and the scopes.
 pub fn device_auth(data: &[u8]) {
     let mut tape = Tape::new(data);
     let version_2 = tape.number() % 2 == 1;
-    let key = SigningKey::from_bytes(&[tape.number() as u8; 32]);
+    let seed = tape.number() as u8;
+    let key = SigningKey::from_bytes(&[seed; 32]);
     let (place, by) = (tape.number(), tape.number());
     tape.line();
     let claim = Claim::read(tape, &key);
@@ -32,7 +33,7 @@ pub fn device_auth(data: &[u8]) {
         Ok(()),
         "what was signed is believed"
     );
-    claim.forged(&signature);
+    claim.forged(&signature, &SigningKey::from_bytes(&[seed ^ 1; 32]));
     changed(&claim, &signature, &signed, place, by);
 }
 
@@ -144,8 +145,7 @@ impl Claim {
     }
 
     /// Nobody is believed with the signature of somebody else, or with none.
-    fn forged(&self, signature: &str) {
-        let other = SigningKey::from_bytes(&[255; 32]);
+    fn forged(&self, signature: &str, other: &SigningKey) {
         let stolen = Self {
             public_key: URL_SAFE_NO_PAD.encode(other.verifying_key().to_bytes()),
             ..self.clone()

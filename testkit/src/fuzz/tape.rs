@@ -1,30 +1,41 @@
 //! Bytes read as a script: one byte an operation, the bytes behind it its operands.
 
+/// How many operations of a script are played: what takes longer is found in fewer, or not by a fuzzer.
+const OPERATIONS: usize = 250;
+
 /// What is left of the bytes; past their end every operand is zero.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tape<'a>(&'a [u8]);
+pub(super) struct Tape<'a> {
+    rest: &'a [u8],
+    played: usize,
+}
 
 impl<'a> Tape<'a> {
     pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self(bytes)
+        Self {
+            rest: bytes,
+            played: 0,
+        }
     }
 
     /// The next byte; `None` at the end.
     pub(super) fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
         Some(*first)
     }
 
     /// The next operation of `known`, whatever the byte; blanks and line ends only lay a script out.
     pub(super) fn operation(&mut self, known: &[u8]) -> Option<u8> {
-        loop {
+        self.played += 1;
+        while self.played <= OPERATIONS {
             match self.byte()? {
                 b' ' | b'\n' => {}
                 byte if known.contains(&byte) => return Some(byte),
                 byte => return known.get(usize::from(byte) % known.len()).copied(),
             }
         }
+        None
     }
 
     /// A small number: that of a digit, or of any other byte.
@@ -43,9 +54,9 @@ impl<'a> Tape<'a> {
 
     /// Everything up to the next line end, which is taken too.
     pub(super) fn line(&mut self) -> &'a [u8] {
-        let mut parts = self.0.splitn(2, |byte| *byte == b'\n');
+        let mut parts = self.rest.splitn(2, |byte| *byte == b'\n');
         let line = parts.next().unwrap_or_default();
-        self.0 = parts.next().unwrap_or_default();
+        self.rest = parts.next().unwrap_or_default();
         line
     }
 
@@ -57,7 +68,7 @@ impl<'a> Tape<'a> {
     /// Everything that is left.
     #[cfg(feature = "application")]
     pub(super) fn rest(self) -> &'a [u8] {
-        self.0
+        self.rest
     }
 }
 
