@@ -343,7 +343,13 @@ impl Client {
                     ended.push(request);
                 }
                 Event::Closed => closed += 1,
-                event => panic!("{event:?} at the end"),
+                Event::Challenge { .. }
+                | Event::Ready(_)
+                | Event::Refused(_)
+                | Event::Accepted { .. }
+                | Event::Finished { .. }
+                | Event::Push(_)
+                | Event::Gap(_) => panic!("{event:?} at the end"),
             }
         }
         assert_eq!(closed, usize::from(!was_over), "the end is told once");

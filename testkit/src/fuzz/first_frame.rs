@@ -48,7 +48,7 @@ pub fn first_frame(data: &[u8]) {
         }
     }
     clock.pass(limits.handshake + limits.silence);
-    stranger.is_given_up(clock.now());
+    stranger.ends(clock.now());
 }
 
 struct Stranger {
@@ -223,7 +223,7 @@ impl Stranger {
     }
 
     /// Time ends it, in one step or in two.
-    fn is_given_up(mut self, now: Now) {
+    fn ends(mut self, now: Now) {
         self.connection.handle_timeout(now);
         while self.pull().is_some() {}
         self.connection.handle_disconnect();

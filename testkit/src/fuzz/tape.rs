@@ -61,6 +61,7 @@ impl<'a> Tape<'a> {
     }
 
     /// A line as text; what is no UTF-8 is replaced.
+    #[cfg(feature = "application")]
     pub(super) fn text(&mut self) -> String {
         String::from_utf8_lossy(self.line()).into_owned()
     }
