@@ -13,6 +13,7 @@ use openclaw_protocol_core::json::Json;
 use openclaw_protocol_core::limits::Limits;
 use openclaw_protocol_core::scope::{Audience, Role, Scope};
 use openclaw_protocol_core::server::{Applicant, Call, ConnId, Connection, Delivery, Event, Wrong};
+use openclaw_protocol_core::time::{Instant, Now};
 use serde_json::json;
 use support::{Clock, Joiner, NONCE, delta, ordinary};
 
@@ -115,6 +116,21 @@ fn what_a_close_discards_waits_no_more() {
         Some(Transmit::Close(Close::new(1012, "service restart")))
     );
     assert!(!connection.has_output());
+}
+
+#[test]
+fn a_ping_that_a_close_discarded_is_not_asked_for_out_of_turn() {
+    let mut connection = admitted(1);
+    let limits = Limits::default();
+    let later = Now {
+        at: Instant::after_origin(limits.ping),
+        ..Now::default()
+    };
+    connection.handle_timeout(later);
+    assert!(connection.queued_bytes() > 0, "a ping waits");
+    connection.close(Close::new(1012, "service restart"), later);
+    assert!(!connection.poll_ping());
+    assert_eq!(connection.queued_bytes(), 0);
 }
 
 #[test]

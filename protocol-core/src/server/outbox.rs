@@ -149,6 +149,7 @@ impl Outbox {
         self.waiting = self.entries.iter().map(Entry::weight).sum();
         self.replies = self.waiting;
         self.pushes = 0;
+        self.ping_waits = false;
         self.close = Some(close);
     }
 

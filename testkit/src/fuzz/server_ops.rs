@@ -174,6 +174,7 @@ impl Server {
             b'x' => self.connection.handle_disconnect(),
             b'g' => {
                 if self.connection.poll_ping() {
+                    assert!(!self.model.is_ending(), "a ping behind the end");
                     assert!(core::mem::take(&mut self.ping_may_come), "a ping unasked");
                 }
             }

@@ -1,7 +1,7 @@
 //! Bytes read as a script: one byte an operation, the bytes behind it its operands.
 
 /// How many operations of a script are played: what takes longer is found in fewer, or not by a fuzzer.
-const OPERATIONS: usize = 250;
+const OPERATIONS: usize = 120;
 
 /// What is left of the bytes; past their end every operand is zero.
 #[derive(Clone, Copy, Debug)]
