@@ -225,7 +225,7 @@ fn the_end_tells_how_the_gateway_closed_it() {
             connection.handle_disconnect();
         } else {
             let due = connection.poll_timeout().unwrap();
-            let late = openclaw_protocol_core::time::Now { at: due.at, ..now };
+            let late = Now { at: due.at, ..now };
             connection.handle_timeout(late);
         }
         let Some(Event::Closed { close: Some(said) }) = connection.poll_event() else {
