@@ -11,6 +11,7 @@ mod frame;
 mod judge;
 mod server_ops;
 mod tape;
+mod transcript;
 
 #[cfg(feature = "application")]
 mod config;
@@ -24,6 +25,7 @@ pub use connect_params::connect_params;
 pub use first_frame::first_frame;
 pub use frame::frame;
 pub use server_ops::server_ops;
+pub use transcript::transcript;
 
 #[cfg(feature = "application")]
 pub use config::config;
@@ -42,6 +44,7 @@ pub const TARGETS: &[Target] = &[
     ("server_ops", server_ops),
     ("client_ops", client_ops),
     ("connect_params", connect_params),
+    ("transcript", transcript),
     #[cfg(feature = "application")]
     ("device_auth", device_auth),
     #[cfg(feature = "application")]

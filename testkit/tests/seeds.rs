@@ -91,6 +91,11 @@ fn parameters_of_connect() {
 }
 
 #[test]
+fn transcripts() {
+    holds("transcript");
+}
+
+#[test]
 fn proofs_of_devices() {
     holds("device_auth");
 }
