@@ -3,8 +3,10 @@
 //! The hub routes what connections say to the application and what the application answers to
 //! connections. It holds what they share: presence, health, state versions, runs and timers.
 
+mod admission;
 mod burden;
 mod health;
+mod output;
 mod presence;
 mod runs;
 mod standing;
@@ -16,21 +18,19 @@ pub use runs::Run;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::format;
 use alloc::sync::Arc;
 use core::net::IpAddr;
 
-use crate::error_shape::ErrorShape;
 use crate::fault::PeerFault;
+use crate::frame::Close;
 use crate::frame::inbound::{Inbound, Request};
-use crate::frame::outgoing::{Class, Frame, Outcome, Publication, State, StateVersion, Transmit};
-use crate::frame::{Close, close_code};
+use crate::frame::outgoing::{Class, Outcome, Publication, StateVersion};
 use crate::hello::connect::{Client, ConnectParams};
-use crate::hello::ok::{self, Grant, Policy, Snapshot, Welcome};
-use crate::json::{Json, Object, array};
+use crate::hello::ok::Welcome;
+use crate::json::{Json, Object};
 use crate::limits::Limits;
-use crate::scope::{Audience, Scope};
-use crate::server::{self, Applicant, Call, ConnId, Connection, Misuse, Session};
+use crate::scope::Audience;
+use crate::server::{self, Applicant, Call, ConnId, Connection, Session};
 use crate::time::{Instant, Now};
 
 /// How a socket reached the gateway.
@@ -162,31 +162,6 @@ impl Hub {
         &self.limits
     }
 
-    /// A socket was upgraded to a WebSocket: queues its challenge.
-    ///
-    /// Where too many sockets are without hello already, the oldest of them is closed to make room.
-    /// `nonce` must be fresh and hard to guess; `jitter` spreads pings.
-    pub fn open(&mut self, peer: Peer, nonce: &str, jitter: u8, now: Now) -> ConnId {
-        self.make_room(peer.address, now);
-        self.last_conn += 1;
-        let id = ConnId(self.last_conn);
-        let slot = Slot {
-            connection: Connection::new(id, self.limits, nonce, jitter, now),
-            peer,
-            nonce: nonce.into(),
-            client: None,
-            row: None,
-            presence_seen: 0,
-            share: burden::Share::default(),
-            is_ready: false,
-            deadline: None,
-        };
-        self.standing.arrive(id, slot.peer.address);
-        self.slots.insert(id, slot);
-        self.settle(id, now);
-        id
-    }
-
     /// A connection sent a message.
     ///
     /// A request that does not fit into what all unanswered requests may hold is refused.
@@ -221,15 +196,6 @@ impl Hub {
         self.with(conn, now, Connection::handle_disconnect);
     }
 
-    /// Everything that was pulled for a connection is written.
-    pub fn sent(&mut self, conn: ConnId) {
-        if let Some(slot) = self.slots.get_mut(&conn) {
-            slot.connection.sent();
-            let share = slot.share_now();
-            self.burden.replace(&mut slot.share, share);
-        }
-    }
-
     /// Whether a connection's peer may be read from.
     #[must_use]
     pub fn wants_input(&self, conn: ConnId) -> bool {
@@ -254,93 +220,6 @@ impl Hub {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.slots.len()
-    }
-
-    /// Lets an applicant in: its presence row is written, its `connect` is answered with
-    /// `hello-ok`, and from then on it hears pushes; all in one step.
-    ///
-    /// # Errors
-    /// [`Misuse`] never in practice: the token names its own connection.
-    pub fn admit(
-        &mut self,
-        applicant: Applicant,
-        grant: &Grant,
-        now: Now,
-    ) -> Result<(), Misuse<Applicant>> {
-        let conn = applicant.conn;
-        let Some(slot) = self.slots.get_mut(&conn) else {
-            return Ok(());
-        };
-        if slot.connection.is_ending() {
-            return Ok(());
-        }
-        if let Some(client) = slot.client.take() {
-            slot.row = self.presence.join(conn, &client, &slot.peer, grant, now);
-        }
-        let reads = Audience::Operators(Scope::Read).includes(grant.role, &grant.scopes, &[]);
-        if reads {
-            self.presence.greet();
-        }
-        slot.presence_seen = self.presence.version();
-        let state_version = StateVersion {
-            presence: self.presence.version(),
-            health: self.health.version(),
-        };
-        let empty = array([]);
-        let snapshot = Snapshot {
-            suspension: self.suspension,
-            presence: if reads { self.presence.list() } else { &empty },
-            health: self.health.payload(reads),
-            state_version,
-            uptime_ms: now.at.since(self.started).as_millis() as u64,
-        };
-        let policy = Policy {
-            max_payload: self.limits.frame as u64,
-            max_buffered_bytes: self.limits.outbox as u64,
-            tick_interval_ms: self.limits.tick.as_millis() as u64,
-        };
-        let welcome = &self.welcome;
-        let name = format!("{}-{conn}", self.welcome.boot_id);
-        let hello = |protocol| ok::write(welcome, protocol, &name, grant, policy, &snapshot);
-        if slot.connection.admit(applicant, grant, hello, now)? {
-            self.standing.admit(conn, slot.peer.address);
-        }
-        self.settle(conn, now);
-        Ok(())
-    }
-
-    /// Turns an applicant away: its `connect` is answered with `error`, and it is closed with
-    /// 1008 and the same words.
-    ///
-    /// # Errors
-    /// [`Misuse`] never in practice: the token names its own connection.
-    pub fn refuse(
-        &mut self,
-        applicant: Applicant,
-        error: ErrorShape,
-        now: Now,
-    ) -> Result<(), Misuse<Applicant>> {
-        let close = Close::new(close_code::POLICY, error.message.clone());
-        self.refuse_with(applicant, error, close, now)
-    }
-
-    /// Turns an applicant away with a close of its own.
-    ///
-    /// # Errors
-    /// [`Misuse`] never in practice: the token names its own connection.
-    pub fn refuse_with(
-        &mut self,
-        applicant: Applicant,
-        error: ErrorShape,
-        close: Close,
-        now: Now,
-    ) -> Result<(), Misuse<Applicant>> {
-        let conn = applicant.conn;
-        if let Some(slot) = self.slots.get_mut(&conn) {
-            slot.connection.refuse(applicant, error, close, now)?;
-            self.settle(conn, now);
-        }
-        Ok(())
     }
 
     /// Answers a request; one whose connection has ended in the meantime is forgotten.
@@ -428,91 +307,6 @@ impl Hub {
         }
     }
 
-    /// The next thing the application must know.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
-    }
-
-    /// The next connection that has something to transmit; each is named once until it was pulled
-    /// empty.
-    pub fn poll_ready(&mut self) -> Option<ConnId> {
-        while let Some(conn) = self.ready.pop_front() {
-            if let Some(slot) = self.slots.get_mut(&conn) {
-                slot.is_ready = false;
-                return Some(conn);
-            }
-        }
-        None
-    }
-
-    /// The next thing to do to a connection's socket.
-    ///
-    /// A presence push that waited carries the list as it is now, so that what a push holds and the
-    /// version that it names always belong together.
-    pub fn poll_transmit(&mut self, conn: ConnId) -> Option<Transmit> {
-        let version = self.state_version();
-        let slot = self.slots.get_mut(&conn)?;
-        let mut transmit = slot.connection.poll_transmit(version)?;
-        if let Transmit::Frame(Frame::Event {
-            publication,
-            state_version: Some(carried),
-            ..
-        }) = &mut transmit
-            && publication.class == Class::State(State::Presence)
-        {
-            *publication = self.presence.publication();
-            // Older lists may still wait as answers behind it, so what was seen last is not known.
-            carried.presence = self.presence.version();
-        }
-        Some(transmit)
-    }
-
-    /// Takes a connection's waiting ping out of its turn; see [`Connection::poll_ping`].
-    pub fn poll_ping(&mut self, conn: ConnId) -> bool {
-        self.slots
-            .get_mut(&conn)
-            .is_some_and(|slot| slot.connection.poll_ping())
-    }
-
-    /// Whether [`Self::poll_transmit`] has something to give for a connection.
-    #[must_use]
-    pub fn has_output(&self, conn: ConnId) -> bool {
-        self.slots
-            .get(&conn)
-            .is_some_and(|slot| slot.connection.has_output())
-    }
-
-    fn publish(&mut self, publication: &Arc<Publication>, now: Now) {
-        self.burden.push(publication);
-        let admitted = self.standing.take_admitted();
-        for conn in &admitted {
-            self.with(*conn, now, |connection| {
-                connection.publish(publication, now);
-            });
-        }
-        self.standing
-            .give_back(admitted, |conn| is_admitted(&self.slots, conn));
-        self.relieve(now);
-    }
-
-    /// Closes the connections with the largest backlogs until what waits is within its bounds.
-    fn relieve(&mut self, now: Now) {
-        while self.burden.exceeds(self.limits.outbox_in_all) {
-            let largest = self
-                .slots
-                .iter()
-                .filter(|(_, slot)| {
-                    !slot.connection.is_ending() && slot.connection.queued_bytes() > 0
-                })
-                .max_by_key(|(_, slot)| slot.connection.queued_bytes())
-                .map(|(conn, _)| *conn);
-            let Some(conn) = largest else {
-                return;
-            };
-            self.handle_fault(conn, PeerFault::SlowConsumer, now);
-        }
-    }
-
     fn with(&mut self, conn: ConnId, now: Now, act: impl FnOnce(&mut Connection)) {
         if let Some(slot) = self.slots.get_mut(&conn) {
             act(&mut slot.connection);
@@ -567,19 +361,5 @@ impl Hub {
         if let Some(row) = left {
             self.presence.leave(conn, &row, now);
         }
-    }
-
-    fn make_room(&mut self, address: IpAddr, now: Now) {
-        if let Some(oldest) = self.standing.surplus(address, &self.limits) {
-            self.give_way(oldest, now);
-        }
-    }
-
-    fn give_way(&mut self, conn: ConnId, now: Now) {
-        let close = Close::new(
-            close_code::TRY_LATER,
-            "too many connections without a handshake",
-        );
-        self.close(conn, close, now);
     }
 }

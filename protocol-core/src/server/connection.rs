@@ -1,21 +1,22 @@
 //! The state machine of one connection.
 
+mod entry;
+
+use entry::Deciding;
+
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
-use alloc::string::String;
 use alloc::sync::Arc;
 
 use super::calls::{Acknowledged, Calls};
-use super::outbox::{self, Delivery, Outbox};
+use super::outbox::{Delivery, Outbox};
 use super::session::Session;
 use super::token::{Applicant, Call, ConnId, Misuse, Wrong};
-use crate::error_shape::ErrorShape;
 use crate::fault::{Consequence, PeerFault};
+use crate::frame::Close;
 use crate::frame::inbound::{Inbound, Request};
 use crate::frame::outgoing::{Class, Outcome, Publication, StateVersion, Transmit};
-use crate::frame::{Close, close_code};
 use crate::hello::connect::ConnectParams;
-use crate::hello::ok::Grant;
 use crate::hello::{CHALLENGE, CONNECT};
 use crate::json::{Json, Object};
 use crate::limits::Limits;
@@ -54,16 +55,6 @@ enum Phase {
         close: Close,
     },
     Closed,
-}
-
-#[derive(Debug)]
-struct Deciding {
-    until: Instant,
-    request: Box<str>,
-    protocol: u32,
-    caps: Box<[String]>,
-    held: VecDeque<Inbound>,
-    held_bytes: usize,
 }
 
 /// What a connection tells its owner.
@@ -232,78 +223,6 @@ impl Connection {
         }
     }
 
-    /// Lets the applicant in: `hello` becomes the answer to its `connect`.
-    ///
-    /// # Errors
-    /// [`Misuse`] when the token is another connection's. An applicant that has gone in the
-    /// meantime is no error: `Ok(false)`.
-    pub fn admit(
-        &mut self,
-        applicant: Applicant,
-        grant: &Grant,
-        hello: impl FnOnce(u32) -> Json,
-        now: Now,
-    ) -> Result<bool, Misuse<Applicant>> {
-        if applicant.conn != self.id {
-            return Err(misuse(applicant, Wrong::Elsewhere));
-        }
-        let Phase::Deciding(deciding) = &mut self.phase else {
-            return Ok(false);
-        };
-        let protocol = deciding.protocol;
-        let request = core::mem::take(&mut deciding.request);
-        let held = core::mem::take(&mut deciding.held);
-        let caps = core::mem::take(&mut deciding.caps);
-        let hello = Outcome::success(hello(protocol));
-        if !outbox::fits(&request, &hello, &self.limits) {
-            let error = ErrorShape::unavailable("hello-ok is larger than a frame may be");
-            let close = Close::new(close_code::TRY_LATER, error.message.clone());
-            self.outbox
-                .reply(request, Outcome::failure(error), &self.limits);
-            self.close(close, now);
-            return Ok(false);
-        }
-        self.outbox.reply(request, hello, &self.limits);
-        self.phase = Phase::Open(Session {
-            protocol,
-            role: grant.role,
-            scopes: grant.scopes.clone(),
-            principal: Arc::clone(&grant.principal),
-            caps,
-        });
-        for inbound in held {
-            if self.session().is_none() {
-                break;
-            }
-            self.handle_open(inbound, now);
-        }
-        Ok(true)
-    }
-
-    /// Turns the applicant away: its `connect` is answered with `error`, and the connection closes
-    /// with `code` and the words of `reason`.
-    ///
-    /// # Errors
-    /// [`Misuse`] when the token is another connection's.
-    pub fn refuse(
-        &mut self,
-        applicant: Applicant,
-        error: ErrorShape,
-        close: Close,
-        now: Now,
-    ) -> Result<(), Misuse<Applicant>> {
-        if applicant.conn != self.id {
-            return Err(misuse(applicant, Wrong::Elsewhere));
-        }
-        if let Phase::Deciding(deciding) = &mut self.phase {
-            let request = core::mem::take(&mut deciding.request);
-            self.outbox
-                .reply(request, Outcome::failure(error), &self.limits);
-            self.close(close, now);
-        }
-        Ok(())
-    }
-
     /// Sends a first answer and keeps the request open for its final one.
     ///
     /// # Errors
@@ -448,54 +367,6 @@ impl Connection {
     #[must_use]
     pub fn open_calls(&self) -> usize {
         self.calls.len()
-    }
-
-    fn handle_first(&mut self, inbound: Inbound, now: Now) {
-        let request = match inbound {
-            Inbound::Malformed => return self.fault(PeerFault::FirstMessageNotJson, None, now),
-            Inbound::Invalid(_) => return self.fault(PeerFault::FirstMessageNoRequest, None, now),
-            Inbound::Request(request) => request,
-        };
-        match self.applicant(&request) {
-            Err(fault) => self.fault(fault, Some(request.id), now),
-            Ok((params, protocol)) => {
-                let until = match self.phase {
-                    Phase::Connecting { until } => until,
-                    Phase::Deciding(_) | Phase::Open(_) | Phase::Closing { .. } | Phase::Closed => {
-                        return;
-                    }
-                };
-                self.phase = Phase::Deciding(Box::new(Deciding {
-                    until,
-                    request: request.id,
-                    protocol,
-                    caps: params.caps.clone().into(),
-                    held: VecDeque::new(),
-                    held_bytes: 0,
-                }));
-                self.events.push_back(Event::Connect {
-                    applicant: Applicant { conn: self.id },
-                    params,
-                });
-            }
-        }
-    }
-
-    fn applicant(&self, request: &Request) -> Result<(Box<ConnectParams>, u32), PeerFault> {
-        if &*request.method != CONNECT {
-            return Err(PeerFault::FirstRequestNotConnect);
-        }
-        let params =
-            ConnectParams::read(request.params.as_ref()).map_err(PeerFault::ConnectParams)?;
-        let protocol = params
-            .versions
-            .newest_common()
-            .ok_or(PeerFault::Versions(params.versions))?;
-        match params.role.as_str() {
-            "operator" | "node" => Ok((Box::new(params), protocol)),
-            "worker" => Err(PeerFault::WorkerRole),
-            _ => Err(PeerFault::Role),
-        }
     }
 
     fn handle_open(&mut self, inbound: Inbound, now: Now) {
