@@ -107,7 +107,10 @@ struct Slot {
     nonce: Box<str>,
     client: Option<Box<Client>>,
     row: Option<presence::Key>,
-    presence_seen: u64,
+    /// The presence list that it holds when it has read all that waits for it, but for a push.
+    holds: Option<presence::ListId>,
+    /// The one that an answer behind a waiting push will show it.
+    answered: Option<presence::ListId>,
     share: burden::Share,
     is_ready: bool,
     deadline: Option<Instant>,
@@ -239,9 +242,25 @@ impl Hub {
         self.publish(&publication, now);
     }
 
-    /// Reads who is there: the payload of `system-presence`.
+    /// Who is there, for the application itself; see [`Self::reply_presence`].
     pub fn presence(&mut self) -> &Json {
-        self.presence.show()
+        self.presence.everybody().1
+    }
+
+    /// Answers a request with the list of who is there, `system-presence`.
+    ///
+    /// The hub notes what the asker holds then, so that a later push corrects it.
+    pub fn reply_presence(&mut self, call: Call, now: Now) {
+        let (id, list) = self.presence.everybody();
+        let outcome = Outcome::success(list.clone());
+        if let Some(slot) = self.slots.get_mut(&call.conn) {
+            if slot.connection.presence_waits() {
+                slot.answered = Some(id);
+            } else {
+                slot.holds = Some(id);
+            }
+        }
+        self.reply(call, outcome, now);
     }
 
     /// Adds or replaces a row that a client announced, and pushes the list at once.

@@ -138,7 +138,7 @@ fn a_state_carries_the_versions_of_the_moment_at_which_it_leaves() {
         now,
     );
     gateway.broadcast(tick(1));
-    gateway.operator(NOTHING);
+    gateway.operator(READ);
     let frames = gateway.frames(conn);
     let health = events(&frames, "health")[0];
     assert_eq!(

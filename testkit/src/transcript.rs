@@ -312,10 +312,7 @@ impl Replay {
                 let health = self.hub.health(true).clone();
                 self.hub.reply(call, Outcome::success(health), now);
             }
-            "system-presence" => {
-                let list = self.hub.presence().clone();
-                self.hub.reply(call, Outcome::success(list), now);
-            }
+            "system-presence" => self.hub.reply_presence(call, now),
             "agent" => self.calls.push_back(call),
             other => {
                 let error = ErrorShape::invalid_request(format!("unknown method: {other}"));

@@ -81,7 +81,7 @@ impl App {
         let outcome = match row.method {
             Method::Health => Ok(Outcome::success(hub.health(reads).clone())),
             Method::Status => Ok(Outcome::success(self.status(hub, now))),
-            Method::SystemPresence => Ok(Outcome::success(hub.presence().clone())),
+            Method::SystemPresence => return hub.reply_presence(call, now),
             Method::SystemEvent => system_event(hub, params, now),
             Method::ChatAbort => self.chat_abort(hub, params, now),
             Method::LastHeartbeat => Ok(Outcome::success(self.heartbeats.last().clone())),

@@ -28,7 +28,8 @@ impl Hub {
             nonce: nonce.into(),
             client: None,
             row: None,
-            presence_seen: 0,
+            holds: None,
+            answered: None,
             share: burden::Share::default(),
             is_ready: false,
             deadline: None,
@@ -61,20 +62,25 @@ impl Hub {
             slot.row = self.presence.join(conn, &client, &slot.peer, grant, now);
         }
         let reads = Audience::Operators(Scope::Read).includes(grant.role, &grant.scopes, &[]);
-        if reads {
-            self.presence.greet();
-        }
-        slot.presence_seen = self.presence.version();
-        let state_version = StateVersion {
-            presence: self.presence.version(),
-            health: self.health.version(),
-        };
         let empty = array([]);
+        let (holds, list) = if reads {
+            let (id, list) = self.presence.everybody();
+            (Some(id), list.clone())
+        } else {
+            (None, empty)
+        };
+        if let Some(id) = holds {
+            self.presence.name(id);
+        }
+        slot.holds = holds;
         let snapshot = Snapshot {
             suspension: self.suspension,
-            presence: if reads { self.presence.list() } else { &empty },
+            presence: &list,
             health: self.health.payload(reads),
-            state_version,
+            state_version: StateVersion {
+                presence: self.presence.version(),
+                health: self.health.version(),
+            },
             uptime_ms: now.at.since(self.started).as_millis() as u64,
         };
         let policy = Policy {
@@ -89,6 +95,7 @@ impl Hub {
             self.standing.admit(conn, slot.peer.address);
         }
         self.settle(conn, now);
+        self.relieve(now);
         Ok(())
     }
 

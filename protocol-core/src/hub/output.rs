@@ -51,8 +51,13 @@ impl Hub {
             && publication.class == Class::State(State::Presence)
         {
             *publication = self.presence.publication();
-            // Older lists may still wait as answers behind it, so what was seen last is not known.
-            carried.presence = self.presence.version();
+            let list = self.presence.settled();
+            carried.presence = self.presence.name(list);
+            // An answer that waits behind it may hold an older list.
+            slot.holds = slot.answered.take().or(Some(list));
+            if slot.holds != Some(list) {
+                self.presence.look_again();
+            }
         }
         Some(transmit)
     }

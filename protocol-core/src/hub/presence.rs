@@ -2,8 +2,11 @@
 //!
 //! There are two lists. Who asks, and who is greeted, gets everybody. Pushed are only those who have
 //! settled: programs of modes `cli` and `backend` come and go, often within milliseconds, and nobody
-//! need hear of one that has left before the next push could have been made anyway. Of one version
-//! there is one pushed list: once it was handed out, who settles makes a new version.
+//! need hear of one that has left before the next push could have been made anyway.
+//!
+//! Every list that is handed out has a number, the same for the same rows, and the hub keeps of each
+//! connection the number of the list that it holds. So after any change it is enough to look, once
+//! in a while, who holds another list than the one that would be pushed now.
 
 mod roster;
 mod row;
@@ -34,103 +37,111 @@ use crate::time::{Instant, Now};
 const MAX_TEXT: usize = 128;
 /// The most scopes that a row names.
 const MAX_SCOPES: usize = 16;
-/// How much sooner than after a push it is looked again when nobody had to be told.
+/// How much sooner than after a push it is looked when nobody had, or is likely, to be told.
 const UNHEARD: u32 = 10;
+/// The shortest time between two pushes.
+const SHORTEST: Duration = Duration::from_millis(1);
 /// What presence pushes may take of all connections together, in bytes per second.
 const BYTES_PER_SECOND: usize = 64 << 20;
+
+/// The number of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ListId(u64);
+
+/// A list as it is handed out.
+#[derive(Clone, Debug)]
+struct List {
+    id: ListId,
+    json: Json,
+}
 
 #[derive(Debug)]
 pub(super) struct Presence {
     roster: Roster,
     rhythm: Duration,
-    version: u64,
-    /// Everybody, serialised once per version.
-    list: Option<Json>,
-    /// The push of the version, until it changes.
+    /// Everybody.
+    everybody: List,
+    /// Those who have settled: the list that is pushed.
+    settled: List,
+    /// Whether the lists are older than the roster.
+    stale: bool,
+    last_id: u64,
+    /// The push of `settled`, once it was made.
     publication: Option<Arc<Publication>>,
-    /// The version of which a push was handed out last.
-    handed_version: u64,
-    /// The version at which everybody was shown to a newcomer last, and to somebody who asked.
-    greeted_version: u64,
-    asked_version: u64,
-    pushed_version: u64,
-    pushed_list: Option<Json>,
-    /// Whether somebody may hold a list that differs from the one that was pushed last, and it is
-    /// not known who.
-    strayed: bool,
-    /// When what has changed since the last push asks for the next one.
+    /// The state version of the list that was named last, `named`.
+    version: u64,
+    named: ListId,
+    /// The one that was pushed last, and whether another one was then.
+    pushed: List,
+    moved: bool,
+    /// When to look who holds another list.
     wanted: Option<Instant>,
-    /// When the next push may be at the earliest.
+    /// When to look at the earliest.
     next_push: Instant,
     /// Until then pushes have had their share of the wire; not even an announcement is pushed.
     spent_until: Instant,
 }
 
-/// Which connections a push must reach.
-pub(super) struct Flush {
-    unchanged_since: Option<u64>,
-    version: u64,
-}
-
-impl Flush {
-    /// Whether a connection that last saw `seen` must see the list again.
-    pub(super) fn is_stale(&self, seen: u64) -> bool {
-        seen < self.version && Some(seen) != self.unchanged_since
-    }
-}
-
 impl Presence {
     pub(super) fn new(gateway: Row, limits: &Limits, now: Now) -> Self {
         let gateway = gateway.write(now.unix_ms);
+        let alone = List {
+            id: ListId(0),
+            json: array([&gateway]),
+        };
         Self {
-            pushed_list: Some(array([&gateway])),
             roster: Roster::new(gateway, limits),
-            rhythm: limits.presence,
-            version: 1,
-            list: None,
+            rhythm: limits.presence.max(SHORTEST),
+            everybody: alone.clone(),
+            settled: alone.clone(),
+            stale: false,
+            last_id: 0,
             publication: None,
-            handed_version: 1,
-            greeted_version: 0,
-            asked_version: 0,
-            pushed_version: 1,
-            strayed: false,
+            version: 1,
+            named: ListId(0),
+            pushed: alone,
+            moved: false,
             wanted: None,
             next_push: now.at,
             spent_until: now.at,
         }
     }
 
+    /// The state version of the list that was named last.
     pub(super) const fn version(&self) -> u64 {
         self.version
     }
 
-    /// A newcomer is shown [`Self::list`].
-    pub(super) fn greet(&mut self) {
-        self.part(self.handed_version);
-        self.greeted_version = self.version;
-    }
-
-    /// Everybody, for somebody who asks.
-    pub(super) fn show(&mut self) -> &Json {
-        self.asked_version = self.version;
-        self.list()
+    /// The state version to hand a list out with: another one than the list before had.
+    pub(super) fn name(&mut self, id: ListId) -> u64 {
+        if id != self.named {
+            self.named = id;
+            self.version += 1;
+        }
+        self.version
     }
 
     /// Everybody.
-    pub(super) fn list(&mut self) -> &Json {
-        let Self { list, roster, .. } = self;
-        list.get_or_insert_with(|| roster.list(false))
+    pub(super) fn everybody(&mut self) -> (ListId, &Json) {
+        self.refresh();
+        (self.everybody.id, &self.everybody.json)
     }
 
-    /// The push of the list as it is now.
+    /// The list that a push would carry now.
+    pub(super) fn settled(&mut self) -> ListId {
+        self.refresh();
+        self.settled.id
+    }
+
+    /// The push of [`Self::settled`].
     pub(super) fn publication(&mut self) -> Arc<Publication> {
-        self.part(self.greeted_version);
-        self.handed_version = self.version;
-        let roster = &self.roster;
+        self.refresh();
+        self.roster.tell();
+        let list = &self.settled.json;
         let publication = self.publication.get_or_insert_with(|| {
             Arc::new(Publication {
                 event: "presence",
-                payload: Object::new().json("presence", &roster.list(true)).finish(),
+                payload: Object::new().json("presence", list).finish(),
                 audience: Audience::Operators(Scope::Read),
                 class: Class::State(State::Presence),
             })
@@ -161,38 +172,28 @@ impl Presence {
             stays: grant.device_id.is_some() || matches!(&*client.mode, "ui" | "node"),
             settles: passing.then_some(now.at + self.rhythm),
         };
-        self.changed();
-        if !passing {
-            self.want(now.at);
-        }
         let row = joined_row(client, peer, grant, now);
-        self.roster.join(conn, &key, row, manner, self.version, now);
+        self.roster.join(conn, &key, row, manner, now);
+        self.stale = true;
+        self.want(if passing { self.later(now) } else { now.at });
         Some(key)
     }
 
     /// A connection left: its row goes, or says so.
     pub(super) fn leave(&mut self, conn: ConnId, key: &Key, now: Now) {
-        let told = self.handed_version;
-        let Some(leaver) = self.roster.leave(conn, key, told, now) else {
-            return;
-        };
-        self.changed();
-        let was_told = leaver.settled && leaver.since <= told;
-        if !was_told && leaver.since <= self.asked_version {
-            self.strayed = true;
-        }
-        if leaver.settled || leaver.since <= self.greeted_version || self.strayed {
-            self.want(now.at);
-        }
+        let settled = self.is_settled(conn, Some(key));
+        self.roster.leave(conn, key, now);
+        self.stale = true;
+        self.want(if settled { now.at } else { self.later(now) });
     }
 
     /// Adds or replaces the row of a beacon: keyed by its instance, else its device, else its
     /// text. That is told to everybody at once, and so is who has just come.
     pub(super) fn announce(&mut self, row: Row, now: Now) {
         let key = self.key_of(&row);
-        self.settle(now.at + self.rhythm);
-        self.changed();
-        self.roster.announce(&key, row, self.version, now);
+        self.roster.settle(now.at + self.rhythm);
+        self.roster.announce(&key, row, now);
+        self.stale = true;
         self.want(now.at);
         self.next_push = self.spent_until;
     }
@@ -211,39 +212,37 @@ impl Presence {
         }
     }
 
-    /// When [`Self::flush`] has something to do.
+    /// When [`Self::look`] has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let push = self.wanted.map(|wanted| wanted.max(self.next_push));
         push.into_iter().chain(self.roster.deadline()).min()
     }
 
-    /// Drops rows that were kept long enough, takes those for staying who are still there, and says
-    /// who must see the list now, if anybody.
-    pub(super) fn flush(&mut self, now: Now) -> Option<Flush> {
-        if self.roster.drop_expired(now.at) {
-            self.changed();
-            self.want(now.at);
-        }
-        if self.settle(now.at) {
+    /// Drops rows that were kept long enough and takes those for staying who are still there;
+    /// where it is time to look who holds another list, returns the one that they should hold.
+    pub(super) fn look(&mut self, now: Now) -> Option<ListId> {
+        let expired = self.roster.drop_expired(now.at);
+        if self.roster.settle(now.at) || expired {
+            self.stale = true;
             self.want(now.at);
         }
         if self.wanted?.max(self.next_push) > now.at {
             return None;
         }
         self.wanted = None;
-        // Who has been there for a while need not wait for a push of their own.
-        self.settle(now.at + self.rhythm / 2);
-        self.part(self.greeted_version);
-        let list = self.roster.list(true);
-        let strayed = core::mem::take(&mut self.strayed);
-        let unchanged = !strayed && self.pushed_list.as_ref() == Some(&list);
-        let flush = Flush {
-            unchanged_since: unchanged.then_some(self.pushed_version),
-            version: self.version,
-        };
-        self.pushed_version = self.version;
-        self.pushed_list = Some(list);
-        Some(flush)
+        self.moved = self.settled() != self.pushed.id;
+        if self.moved && self.roster.settle(now.at + self.rhythm / 2) {
+            // Who has been there for a while need not wait for a push of their own.
+            self.stale = true;
+        }
+        self.refresh();
+        self.pushed = self.settled.clone();
+        Some(self.pushed.id)
+    }
+
+    /// Somebody was sent a list that an older one follows: it must be looked again.
+    pub(super) fn look_again(&mut self) {
+        self.wanted.get_or_insert(self.next_push);
     }
 
     /// Whether a connection may be pushed to: one that has just come, and may leave at once, has
@@ -255,43 +254,57 @@ impl Presence {
     /// The list was pushed, at a cost of so many bytes in all: the next push waits accordingly.
     pub(super) fn pushed(&mut self, bytes: usize, now: Now) {
         let stretched = Duration::from_millis((bytes / (BYTES_PER_SECOND / 1000)) as u64);
-        self.spent_until = now.at + stretched;
-        let rhythm = if bytes == 0 {
-            self.rhythm / UNHEARD
-        } else {
-            self.rhythm
-        };
-        self.next_push = now.at + rhythm.max(stretched);
-    }
-
-    /// Takes those for staying who have been there for the whole rhythm at `at`.
-    fn settle(&mut self, at: Instant) -> bool {
-        let settled = self.roster.settle(at);
-        if settled.iter().any(|since| *since <= self.handed_version) {
-            self.changed();
-        }
-        if !settled.is_empty() {
-            self.publication = None;
-        }
-        !settled.is_empty()
-    }
-
-    /// The list that is handed out next is not that of `version`: while somebody has not settled,
-    /// newcomers are shown another one than is pushed.
-    fn part(&mut self, version: u64) {
-        if version == self.version && self.roster.is_unsettled() {
-            self.changed();
+        if bytes > 0 {
+            self.spent_until = now.at + stretched;
+            self.next_push = now.at + self.rhythm.max(stretched);
+        } else if self.moved {
+            self.next_push = self.later(now);
         }
     }
 
-    fn changed(&mut self) {
-        self.version += 1;
-        self.list = None;
-        self.publication = None;
+    /// When to look after what most likely nobody has to be told of.
+    fn later(&self, now: Now) -> Instant {
+        now.at + self.rhythm / UNHEARD
     }
 
     fn want(&mut self, at: Instant) {
         self.wanted = Some(self.wanted.map_or(at, |before| before.min(at)));
+    }
+
+    /// Brings the lists up to date; what is the same keeps its number.
+    fn refresh(&mut self) {
+        if !core::mem::take(&mut self.stale) {
+            return;
+        }
+        let settled = self.roster.list(true);
+        if settled != self.settled.json {
+            self.publication = None;
+            self.settled = if settled == self.everybody.json {
+                self.everybody.clone()
+            } else if settled == self.pushed.json {
+                self.pushed.clone()
+            } else {
+                self.numbered(settled)
+            };
+        }
+        let everybody = if self.roster.is_unsettled() {
+            self.roster.list(false)
+        } else {
+            self.settled.json.clone()
+        };
+        if everybody == self.settled.json {
+            self.everybody = self.settled.clone();
+        } else if everybody != self.everybody.json {
+            self.everybody = self.numbered(everybody);
+        }
+    }
+
+    fn numbered(&mut self, json: Json) -> List {
+        self.last_id += 1;
+        List {
+            id: ListId(self.last_id),
+            json,
+        }
     }
 }
 

@@ -132,26 +132,30 @@ impl Hub {
     }
 
     pub(super) fn push_presence(&mut self, now: Now) {
-        let Some(flush) = self.presence.flush(now) else {
+        let Some(list) = self.presence.look(now) else {
             return;
         };
         let publication = self.presence.publication();
-        self.burden.push(&publication);
-        let version = self.presence.version();
         let mut receivers = 0;
         let admitted = self.standing.take_admitted();
         for conn in &admitted {
             let Some(slot) = self.slots.get_mut(conn) else {
                 continue;
             };
-            if !self.presence.is_settled(*conn, slot.row.as_ref()) {
+            if slot.holds == Some(list) || !self.presence.is_settled(*conn, slot.row.as_ref()) {
                 continue;
             }
-            if flush.is_stale(core::mem::replace(&mut slot.presence_seen, version)) {
-                let delivery = slot.connection.publish(&publication, now);
-                receivers += usize::from(delivery != Delivery::NotForThem);
-                self.settle(*conn, now);
+            if slot.connection.publish(&publication, now) == Delivery::NotForThem {
+                slot.holds = Some(list);
+                continue;
             }
+            slot.answered = None;
+            if receivers == 0 {
+                self.presence.name(list);
+                self.burden.push(&publication);
+            }
+            receivers += 1;
+            self.settle(*conn, now);
         }
         self.standing
             .give_back(admitted, |conn| super::is_admitted(&self.slots, conn));

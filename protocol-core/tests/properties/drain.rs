@@ -33,8 +33,7 @@ impl World {
                 );
                 if &*request.method == "system-presence" {
                     let now = self.now();
-                    let list = self.hub.presence().clone();
-                    self.hub.reply(call, Outcome::success(list), now);
+                    self.hub.reply_presence(call, now);
                 } else {
                     self.calls.push(call);
                 }

@@ -206,6 +206,17 @@ impl Gateway {
         self.settle();
     }
 
+    /// Somebody who has heard everything asks who is there.
+    pub(crate) fn look(&mut self, conn: ConnId) -> Vec<Value> {
+        let call = self.call(conn, "look");
+        self.hub.reply_presence(call, self.clock.now());
+        self.settle();
+        let mut frames = self.frames(conn);
+        let list = frames.pop().expect("an answer")["payload"].take();
+        assert!(frames.is_empty(), "{frames:?}");
+        serde_json::from_value(list).expect("a list")
+    }
+
     pub(crate) fn broadcast(&mut self, publication: Publication) {
         self.hub.broadcast(publication, self.clock.now());
         self.settle();

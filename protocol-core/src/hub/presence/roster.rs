@@ -7,7 +7,6 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::row::Row;
@@ -38,6 +37,10 @@ pub(super) struct Roster {
     most: usize,
     most_bytes: usize,
     kept: Duration,
+    /// How often somebody came.
+    arrivals: u64,
+    /// Who came later than this one was in no pushed list yet.
+    told: u64,
     /// When rows run out that nobody is behind any more, by their keys.
     expiry: BTreeSet<(Instant, Key)>,
     /// When those who have just come and may leave at once are taken for staying.
@@ -51,7 +54,7 @@ struct Entry {
     left: Option<Told>,
     /// When the beacon or what was left runs out; only while nobody sits there.
     expires: Option<Instant>,
-    /// The version at which it was written last by somebody who came.
+    /// When it was written last by somebody who came: a count.
     written: u64,
 }
 
@@ -73,8 +76,8 @@ impl Told {
 struct Seat {
     told: Told,
     manner: Manner,
-    /// The version at which it came.
-    since: u64,
+    /// The count of its arrival.
+    arrival: u64,
     settles: Option<Instant>,
 }
 
@@ -89,15 +92,6 @@ pub(super) struct Manner {
     pub(super) settles: Option<Instant>,
 }
 
-/// Who left.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Leaver {
-    /// The version at which it came.
-    pub(super) since: u64,
-    /// Whether it had been there long enough to be told of.
-    pub(super) settled: bool,
-}
-
 impl Entry {
     /// Its row; or, of what has settled, its row.
     fn told(&self, settled_only: bool) -> Option<&Told> {
@@ -108,10 +102,11 @@ impl Entry {
     }
 
     fn seat(&self, settled_only: bool) -> Option<&Seat> {
-        self.seats
-            .values()
-            .filter(|seat| !settled_only || seat.settles.is_none())
-            .max_by_key(|seat| (!seat.manner.passing, seat.since))
+        let seats = self.seats.iter();
+        seats
+            .filter(|(_, seat)| !settled_only || seat.settles.is_none())
+            .max_by_key(|(conn, seat)| (!seat.manner.passing, **conn))
+            .map(|(_, seat)| seat)
     }
 
     fn is_passing(&self) -> bool {
@@ -128,6 +123,8 @@ impl Roster {
             most: limits.presence_rows,
             most_bytes: limits.frame / PART_OF_FRAME,
             kept: limits.presence_kept,
+            arrivals: 0,
+            told: 0,
             expiry: BTreeSet::new(),
             settling: BTreeSet::new(),
         }
@@ -142,25 +139,18 @@ impl Roster {
         array(core::iter::once(&self.gateway).chain(rows))
     }
 
-    pub(super) fn join(
-        &mut self,
-        conn: ConnId,
-        key: &Key,
-        row: Row,
-        manner: Manner,
-        version: u64,
-        now: Now,
-    ) {
+    pub(super) fn join(&mut self, conn: ConnId, key: &Key, row: Row, manner: Manner, now: Now) {
+        self.arrivals += 1;
         let entry = self.entries.entry(key.clone()).or_default();
         if !manner.passing {
             entry.beacon = None;
             entry.left = None;
         }
-        entry.written = version;
+        entry.written = self.arrivals;
         let seat = Seat {
             told: Told::new(row, now),
             manner,
-            since: version,
+            arrival: self.arrivals,
             settles: manner.settles,
         };
         entry.seats.insert(conn, seat);
@@ -173,22 +163,28 @@ impl Roster {
         self.drop_surplus();
     }
 
-    /// A connection left; `told` is the version of which a push was handed out last.
-    pub(super) fn leave(&mut self, conn: ConnId, key: &Key, told: u64, now: Now) -> Option<Leaver> {
-        let entry = self.entries.get_mut(key)?;
+    /// Those who have settled were told to others.
+    pub(super) const fn tell(&mut self) {
+        self.told = self.arrivals;
+    }
+
+    /// A connection left: with the last one of an entry its row goes; or stays for a while and says
+    /// so, if somebody had heard of it.
+    pub(super) fn leave(&mut self, conn: ConnId, key: &Key, now: Now) {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
         let row = entry.told(false).map(|told| told.row.clone());
-        let seat = entry.seats.remove(&conn)?;
+        let Some(seat) = entry.seats.remove(&conn) else {
+            return;
+        };
         if let Some(at) = seat.settles {
             self.settling.remove(&(at, key.clone(), conn));
         }
-        let leaver = Leaver {
-            since: seat.since,
-            settled: seat.settles.is_none(),
-        };
         if !entry.seats.is_empty() {
-            return Some(leaver);
+            return;
         }
-        if seat.manner.stays && leaver.settled && leaver.since <= told {
+        if seat.manner.stays && seat.settles.is_none() && seat.arrival <= self.told {
             let mut row = row.unwrap_or_default();
             row.reason = Some("disconnect".into());
             entry.beacon = None;
@@ -199,11 +195,11 @@ impl Roster {
         } else if entry.left.is_none() {
             self.entries.remove(key);
         }
-        Some(leaver)
     }
 
     /// Writes the row of a beacon. Of somebody who is connected it is the row, and stays that.
-    pub(super) fn announce(&mut self, key: &Key, mut row: Row, version: u64, now: Now) {
+    pub(super) fn announce(&mut self, key: &Key, mut row: Row, now: Now) {
+        self.arrivals += 1;
         let kept = now.at + self.kept;
         let entry = self.entries.entry(key.clone()).or_default();
         if let Some(seat) = entry.seat(false) {
@@ -214,7 +210,7 @@ impl Roster {
         }
         entry.beacon = Some((Told::new(row, now), now.at));
         entry.left = None;
-        entry.written = version;
+        entry.written = self.arrivals;
         let expires = entry.seats.is_empty().then_some(kept);
         self.expire(key, expires);
         self.drop_surplus();
@@ -255,10 +251,9 @@ impl Roster {
         any
     }
 
-    /// Takes those for staying who have been there long enough; returns the versions at which they
-    /// came.
-    pub(super) fn settle(&mut self, now: Instant) -> Vec<u64> {
-        let mut since = Vec::new();
+    /// Takes those for staying who have been there long enough; returns whether there are any.
+    pub(super) fn settle(&mut self, now: Instant) -> bool {
+        let mut any = false;
         while let Some((at, key, conn)) = self.settling.first().cloned()
             && at <= now
         {
@@ -266,10 +261,10 @@ impl Roster {
             let entry = self.entries.get_mut(&key);
             if let Some(seat) = entry.and_then(|entry| entry.seats.get_mut(&conn)) {
                 seat.settles = None;
-                since.push(seat.since);
+                any = true;
             }
         }
-        since
+        any
     }
 
     /// Whether a connection has been there long enough to be told of.
