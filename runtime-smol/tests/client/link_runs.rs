@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_lite::future::zip;
-use openclaw_protocol_core::json::Object;
-use openclaw_runtime_smol::client::{Link, RequestError, Run, Timeouts};
+use openclaw_protocol_core::json::{Json, Object};
+use openclaw_runtime_smol::client::{Link, RequestError, Run, State, Timeouts};
 
 use crate::link::{QUICK, builder, link, ready, text, waits_because};
 use crate::scripted::{Lab, Peer, run};
@@ -194,6 +194,28 @@ fn a_run_that_cannot_begin_in_time_was_not_sent() {
         let link = builder.start().unwrap();
         let run = link.run("agent", keyed()).await;
         assert!(matches!(run, Err(RequestError::NotSent)), "{run:?}");
+    });
+}
+
+#[test]
+fn a_run_that_a_living_connection_does_not_take_in_time_was_not_sent() {
+    run(async {
+        let lab = Lab::new().await;
+        let timeouts = Timeouts {
+            request: Duration::from_millis(200),
+            ..Timeouts::default()
+        };
+        let builder = builder(&lab).timeouts(timeouts).link().patience(QUICK);
+        let link = builder.start().unwrap();
+        let mut states = link.states();
+        // A peer that is heard, and reads nothing.
+        let _deaf = lab.welcome().await;
+        ready(&mut states).await;
+        let large = Json::parse(format!("\"{}\"", "x".repeat(20 << 20))).unwrap();
+        let (sending, run) = zip(link.request("send", large), link.run("agent", keyed())).await;
+        assert_eq!(sending, Err(RequestError::TimedOut));
+        assert!(matches!(run, Err(RequestError::NotSent)), "{run:?}");
+        assert!(matches!(link.state(), State::Ready { .. }));
     });
 }
 

@@ -23,6 +23,8 @@ use crate::clock::Clock;
 const WAIT_MS: u64 = 20_000;
 /// How long its answer may take.
 const WAIT: Duration = Duration::from_secs(30);
+/// How long after the last request has failed a connection that ended may not be known to have.
+const END: Duration = Duration::from_secs(5);
 
 pub(super) struct Attached {
     link: Link,
@@ -83,10 +85,9 @@ impl Attached {
                     Step::Listen | Step::Finish | Step::GiveUp => break,
                 };
             }
-            if step != Step::Listen {
+            if step != Step::Listen || !self.interrupted(&gateway).await {
                 break;
             }
-            self.interrupt(&gateway).await;
         }
         let Self {
             replies,
@@ -237,9 +238,21 @@ impl Attached {
         step
     }
 
-    /// The connection ended: waits until it is known to have, and marks the place.
-    async fn interrupt(&mut self, gateway: &Gateway) {
-        gateway.ended().await;
+    /// The request has no answer, because the connection ended: waits until it is known to have, and
+    /// marks the place. Returns whether it has: one that the request could not be sent over in time
+    /// may live on.
+    async fn interrupted(&mut self, gateway: &Gateway) -> bool {
+        let ended = async {
+            gateway.ended().await;
+            true
+        };
+        let lives = async {
+            smol::Timer::after(END).await;
+            false
+        };
+        if !ended.or(lives).await {
+            return false;
+        }
         self.interrupted = true;
         self.watching = None;
         let close = gateway.over();
@@ -247,6 +260,7 @@ impl Attached {
             code: close.code,
             reason: close.reason().to_owned(),
         });
+        true
     }
 
     fn acknowledge(&mut self, ack: Json) {
