@@ -37,6 +37,7 @@ impl Hub {
         self.standing.arrive(id, slot.peer.address);
         self.slots.insert(id, slot);
         self.settle(id, now);
+        self.relieve(now);
         id
     }
 

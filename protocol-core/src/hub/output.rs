@@ -55,9 +55,6 @@ impl Hub {
             carried.presence = self.presence.name(list);
             // An answer that waits behind it may hold an older list.
             slot.holds = slot.answered.take().or(Some(list));
-            if slot.holds != Some(list) {
-                self.presence.look_again();
-            }
         }
         Some(transmit)
     }

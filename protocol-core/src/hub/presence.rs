@@ -240,11 +240,6 @@ impl Presence {
         Some(self.pushed.id)
     }
 
-    /// Somebody was sent a list that an older one follows: it must be looked again.
-    pub(super) fn look_again(&mut self) {
-        self.wanted.get_or_insert(self.next_push);
-    }
-
     /// Whether a connection may be pushed to: one that has just come, and may leave at once, has
     /// its hello.
     pub(super) fn is_settled(&self, conn: ConnId, key: Option<&Key>) -> bool {

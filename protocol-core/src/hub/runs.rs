@@ -124,6 +124,7 @@ impl Hub {
         let slot = self.slots.get_mut(&conn)?;
         let call = slot.connection.interim(call, payload, now).ok();
         self.settle(conn, now);
+        self.relieve(now);
         call
     }
 }
