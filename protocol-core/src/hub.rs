@@ -107,9 +107,9 @@ struct Slot {
     nonce: Box<str>,
     client: Option<Box<Client>>,
     row: Option<presence::Key>,
-    /// The presence list that it holds when it has read all that waits for it, but for a push.
+    /// The presence list that its hello or the last push held.
     holds: Option<presence::ListId>,
-    /// The one that an answer behind a waiting push will show it.
+    /// The one that an answer shows it behind that, and behind a push that waits.
     answered: Option<presence::ListId>,
     share: burden::Share,
     is_ready: bool,
@@ -123,6 +123,11 @@ fn is_admitted(slots: &BTreeMap<ConnId, Slot>, conn: ConnId) -> bool {
 }
 
 impl Slot {
+    /// Whether it may take another presence list for the last word.
+    fn holds_other_than(&self, list: presence::ListId) -> bool {
+        self.holds != Some(list) || self.answered.is_some_and(|shown| shown != list)
+    }
+
     fn share_now(&self) -> burden::Share {
         // What goes out with a close is small or already being written: no reason to close others.
         let private = if self.connection.is_ending() {
@@ -249,16 +254,12 @@ impl Hub {
 
     /// Answers a request with the list of who is there, `system-presence`.
     ///
-    /// The hub notes what the asker holds then, so that a later push corrects it.
+    /// The hub notes what the asker was shown, so that a later push corrects it.
     pub fn reply_presence(&mut self, call: Call, now: Now) {
         let (id, list) = self.presence.everybody();
         let outcome = Outcome::success(list.clone());
         if let Some(slot) = self.slots.get_mut(&call.conn) {
-            if slot.connection.presence_waits() {
-                slot.answered = Some(id);
-            } else {
-                slot.holds = Some(id);
-            }
+            slot.answered = Some(id);
         }
         self.reply(call, outcome, now);
     }

@@ -231,6 +231,17 @@ fn an_answer_that_follows_a_newer_push_is_corrected() {
 }
 
 #[test]
+fn whoever_asks_is_pushed_to_all_the_same() {
+    // One part of a client may ask, and another listen.
+    let (mut gateway, reader) = watched();
+    gateway.join(&Joiner::default());
+    assert_eq!(gateway.look(reader).len(), 3);
+    gateway.pass(seconds(2));
+    let pushed = lists(&mut gateway, reader);
+    assert_eq!(pushed.last(), Some(&gateway.presence()));
+}
+
+#[test]
 fn a_list_that_was_pushed_is_not_due_again() {
     let (mut gateway, _) = watched();
     gateway.join(&DEVICE);

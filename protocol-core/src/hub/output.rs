@@ -53,8 +53,7 @@ impl Hub {
             *publication = self.presence.publication();
             let list = self.presence.settled();
             carried.presence = self.presence.name(list);
-            // An answer that waits behind it may hold an older list.
-            slot.holds = slot.answered.take().or(Some(list));
+            slot.holds = Some(list);
         }
         Some(transmit)
     }

@@ -142,7 +142,8 @@ impl Hub {
             let Some(slot) = self.slots.get_mut(conn) else {
                 continue;
             };
-            if slot.holds == Some(list) || !self.presence.is_settled(*conn, slot.row.as_ref()) {
+            let settled = self.presence.is_settled(*conn, slot.row.as_ref());
+            if !settled || !slot.holds_other_than(list) {
                 continue;
             }
             if slot.connection.publish(&publication, now) == Delivery::NotForThem {

@@ -15,7 +15,7 @@ use super::token::{Applicant, Call, ConnId, Misuse, Wrong};
 use crate::fault::{Consequence, PeerFault};
 use crate::frame::Close;
 use crate::frame::inbound::{Inbound, Request};
-use crate::frame::outgoing::{Class, Outcome, Publication, State, StateVersion, Transmit};
+use crate::frame::outgoing::{Class, Outcome, Publication, StateVersion, Transmit};
 use crate::hello::connect::ConnectParams;
 use crate::hello::{CHALLENGE, CONNECT};
 use crate::json::{Json, Object};
@@ -355,11 +355,6 @@ impl Connection {
     /// The bytes that wait to be sent to this connection alone.
     pub(crate) const fn private_bytes(&self) -> usize {
         self.outbox.private()
-    }
-
-    /// Whether a presence push waits.
-    pub(crate) const fn presence_waits(&self) -> bool {
-        self.outbox.waits(State::Presence)
     }
 
     /// The bytes of the requests that wait for an answer.

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use super::session::Session;
 use crate::error_shape::ErrorShape;
 use crate::frame::Close;
-use crate::frame::outgoing::{Class, Frame, Outcome, Publication, State, StateVersion, Transmit};
+use crate::frame::outgoing::{Class, Frame, Outcome, Publication, StateVersion, Transmit};
 use crate::json::{Object, text_len};
 use crate::limits::Limits;
 
@@ -133,11 +133,6 @@ impl Outbox {
         } else {
             Delivery::Queued
         }
-    }
-
-    /// Whether a push of that state waits.
-    pub(crate) const fn waits(&self, state: State) -> bool {
-        self.state_waits[state as usize]
     }
 
     /// Says how the connection ends: pushes are discarded, the challenge and small replies still go
