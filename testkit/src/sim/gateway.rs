@@ -16,7 +16,7 @@ use openclaw_protocol_core::scope::{Audience, Role, Scope};
 use openclaw_protocol_core::server::{Applicant, Call, ConnId};
 
 use super::history::{Family, Guest, Note, Socket};
-use super::log::Log;
+use super::log::{Log, micros};
 use super::plan::Plan;
 use super::work::{Wait, Work};
 
@@ -103,7 +103,7 @@ impl Gateway {
     /// When it must be served.
     pub(super) fn due(&self) -> Option<u64> {
         let hub = self.hub.as_ref().and_then(Hub::poll_timeout);
-        let hub = hub.map(|due| due.at.since_origin().as_micros() as u64);
+        let hub = hub.map(|due| micros(due.at));
         let works = self.works.values().map(|work| work.next);
         let later = self.later.iter().map(|(at, ..)| *at);
         let waits = self.waits.iter().map(|wait| wait.until);
@@ -143,9 +143,7 @@ impl Gateway {
         let Some(hub) = &mut self.hub else {
             return false;
         };
-        if hub
-            .poll_timeout()
-            .is_some_and(|due| due.at.since_origin().as_micros() as u64 <= at)
+        if hub.poll_timeout().is_some_and(|due| micros(due.at) <= at)
         {
             hub.handle_timeout(log.now());
         }

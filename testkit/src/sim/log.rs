@@ -50,7 +50,7 @@ impl Log {
     }
 }
 
-/// A moment as microseconds.
+/// The first microsecond at which a moment has come.
 pub(super) fn micros(at: Instant) -> u64 {
-    at.since_origin().as_micros() as u64
+    at.since_origin().as_nanos().div_ceil(1_000) as u64
 }

@@ -23,7 +23,7 @@ use super::profile;
 /// How long everything may take to recover once the faults are over.
 const RECOVERY: u64 = 75_000_000;
 /// The most turns at one moment.
-const TURNS: u32 = 20_000;
+const TURNS: u32 = 1_000;
 
 /// A socket between somebody and the gateway.
 pub(super) struct Wire {
