@@ -11,7 +11,10 @@ const SEEDS: u64 = 2_000;
 
 fn number(name: &str) -> Option<u64> {
     let text = env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}={text} is no number")),
+    )
 }
 
 fn try_seed(seed: u64) {
@@ -49,7 +52,10 @@ fn every_world_keeps_its_promises() {
 #[test]
 fn the_same_seed_is_the_same_history() {
     for seed in [1, 2, 3] {
-        assert_eq!(sim::history(seed).transcript(), sim::history(seed).transcript());
+        assert_eq!(
+            sim::history(seed).transcript(),
+            sim::history(seed).transcript()
+        );
     }
 }
 

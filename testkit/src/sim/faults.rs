@@ -159,6 +159,10 @@ fn script(how: u8) -> Vec<String> {
             r#"{"type":"req","id":"x","method":"health","more":1}"#.into(),
             request("", "health"),
         ],
-        _ => vec![hello(), request("same", "health"), request("same", "health")],
+        _ => vec![
+            hello(),
+            request("same", "health"),
+            request("same", "health"),
+        ],
     }
 }

@@ -143,8 +143,7 @@ impl Gateway {
         let Some(hub) = &mut self.hub else {
             return false;
         };
-        if hub.poll_timeout().is_some_and(|due| micros(due.at) <= at)
-        {
+        if hub.poll_timeout().is_some_and(|due| micros(due.at) <= at) {
             hub.handle_timeout(log.now());
         }
         self.decide_due(log);
@@ -195,16 +194,26 @@ impl Gateway {
                 continue;
             }
             let (grant, guest) = granted(&params);
-            log.note(Note::Admitted(socket, guest.clone()));
-            self.guests.insert(conn, guest);
             drop(hub.admit(applicant, &grant, log.now()));
+            if hub.session(conn).is_some() {
+                log.note(Note::Admitted(socket, guest.clone()));
+                self.guests.insert(conn, guest);
+            }
         }
     }
 
     pub(super) fn reply(&mut self, call: Call, id: &str, outcome: Outcome, log: &mut Log) {
         let bytes = outcome.payload.as_ref().map_or(0, Json::len);
-        let bytes = if bytes + 200 > self.limits.frame { 0 } else { bytes };
-        log.note(Note::Replied(self.socket(call.conn()), id.to_owned(), bytes));
+        let bytes = if bytes + 200 > self.limits.frame {
+            0
+        } else {
+            bytes
+        };
+        log.note(Note::Replied(
+            self.socket(call.conn()),
+            id.to_owned(),
+            bytes,
+        ));
         if let Some(hub) = &mut self.hub {
             hub.reply(call, outcome, log.now());
         }
@@ -234,7 +243,11 @@ impl Gateway {
             event,
             payload,
             audience: audience(family),
-            class: if is_delta { Class::Delta } else { Class::Ordinary },
+            class: if is_delta {
+                Class::Delta
+            } else {
+                Class::Ordinary
+            },
         };
         hub.broadcast(publication, log.now());
         self.hear(log);
@@ -364,7 +377,11 @@ fn granted(params: &ConnectParams) -> (Grant, Guest) {
         row,
         is_node,
         scopes,
-        caps: if caps { vec!["tool-events"] } else { Vec::new() },
+        caps: if caps {
+            vec!["tool-events"]
+        } else {
+            Vec::new()
+        },
     };
     let grant = Grant {
         role: if is_node { Role::Node } else { Role::Operator },

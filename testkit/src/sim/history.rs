@@ -196,7 +196,11 @@ impl History {
             let line = match note {
                 Note::Boot(boot) => format!("# {moment} gateway starts, boot-{boot}"),
                 Note::Opened(socket, who) => {
-                    format!("# {moment} {who} is {}\n{moment} {} open", name(*socket), name(*socket))
+                    format!(
+                        "# {moment} {who} is {}\n{moment} {} open",
+                        name(*socket),
+                        name(*socket)
+                    )
                 }
                 Note::Heard(socket, message) => {
                     format!("{moment} {} <- {}", name(*socket), text(message))

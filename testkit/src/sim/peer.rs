@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use openclaw_protocol_core::client::{
-    Connection, Ending, Event, Expect, Failure, Fetch, Hello, Mirror, Next, Outgoing, Patience, Reconnect,
-    RequestId, Timeouts,
+    Connection, Ending, Event, Expect, Failure, Fetch, Hello, Mirror, Next, Outgoing, Patience,
+    Reconnect, RequestId, Timeouts,
 };
 use openclaw_protocol_core::error_shape::ErrorShape;
 use openclaw_protocol_core::frame::from_gateway::FromGateway;
@@ -28,6 +28,8 @@ pub(super) struct Peer {
     /// How many connections it has opened.
     pub(super) life: u32,
     pub(super) conn: Option<Connection>,
+    /// Whether that has had its hello.
+    was_ready: bool,
     pub(super) mirror: Option<Mirror>,
     reconnect: Reconnect,
     refused: Option<Box<ErrorShape>>,
@@ -50,6 +52,7 @@ impl Peer {
             draw,
             life: 0,
             conn: None,
+            was_ready: false,
             mirror: None,
             reconnect: Reconnect::new(Patience::default(), false),
             refused: None,
@@ -80,6 +83,7 @@ impl Peer {
         self.life += 1;
         self.dials_at = None;
         self.close = None;
+        self.was_ready = false;
         self.conn = Some(Connection::new(Timeouts::default(), log.now()));
         log.note(Note::Dialled(self.index, self.life));
     }
@@ -122,10 +126,14 @@ impl Peer {
     }
 
     pub(super) fn got(&mut self, message: &Rc<Message>, log: &mut Log) {
-        log.note(Note::Got(self.index, self.life, Rc::clone(message)));
-        if let Some(conn) = &mut self.conn {
-            conn.handle_frame(FromGateway::decode(&message.text), log.now());
+        let Some(conn) = &mut self.conn else {
+            return;
+        };
+        // Whoever is closing does not listen any more.
+        if conn.is_ready() || !self.was_ready {
+            log.note(Note::Got(self.index, self.life, Rc::clone(message)));
         }
+        conn.handle_frame(FromGateway::decode(&message.text), log.now());
         self.hear(log);
     }
 
@@ -203,6 +211,7 @@ impl Peer {
             }
             Event::Ready(hello) => {
                 log.note(Note::Ready(self.index, self.life, hello.protocol.into()));
+                self.was_ready = true;
                 self.reconnect.greeted(now);
                 self.mirror = Some(Mirror::new(&hello));
                 self.fetches.clear();

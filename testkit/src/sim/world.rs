@@ -154,7 +154,10 @@ impl World {
         }
         for index in 0..self.peers.len() {
             self.peers[index].turn(&mut self.log);
-            if self.peers[index].dials_at.is_some_and(|at| at <= self.log.at()) {
+            if self.peers[index]
+                .dials_at
+                .is_some_and(|at| at <= self.log.at())
+            {
                 self.dial(index);
             }
         }
@@ -370,7 +373,11 @@ impl World {
     pub(super) fn connect(&mut self, conn: ConnId, client: Option<usize>) -> &mut Wire {
         let pipe = |draw: &mut Draw| {
             let latency = 200 + draw.below(4) * draw.below(60_000);
-            Pipe::new(latency, draw.below(3) * 900, 2_000 + 3_000 * draw.below(4) as usize)
+            Pipe::new(
+                latency,
+                draw.below(3) * 900,
+                2_000 + 3_000 * draw.below(4) as usize,
+            )
         };
         let link = Link {
             up: pipe(&mut self.draw),

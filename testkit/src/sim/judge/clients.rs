@@ -78,9 +78,13 @@ pub(super) fn one_outcome_per_request(history: &History) -> Result<(), Broken> {
                 request.end = Some(*end);
             }
             Note::Over(client, life) => {
-                let theirs = |(asked, _): &(&Asked, &Request)| asked.0 == *client && asked.1 == *life;
+                let theirs =
+                    |(asked, _): &(&Asked, &Request)| asked.0 == *client && asked.1 == *life;
                 let open = |request: &Request| request.end.is_none() && !request.is_forgotten;
-                let first = requests.iter().filter(theirs).find(|(_, request)| open(request));
+                let first = requests
+                    .iter()
+                    .filter(theirs)
+                    .find(|(_, request)| open(request));
                 if let Some((asked, _)) = first {
                     return fail(asked, "has no end, and its connection is over");
                 }
@@ -108,12 +112,20 @@ pub(super) fn one_end_per_task(history: &History) -> Result<(), Broken> {
             }
             Note::TaskEnded(client, task, _) => {
                 if !open.remove(&(*client, *task)) {
-                    return broken(PROMISE, entry, format!("client {client} task {task} ends twice"));
+                    return broken(
+                        PROMISE,
+                        entry,
+                        format!("client {client} task {task} ends twice"),
+                    );
                 }
             }
             Note::Rest { .. } => {
                 if let Some((client, task)) = open.first() {
-                    return broken(PROMISE, entry, format!("client {client} task {task} has no end"));
+                    return broken(
+                        PROMISE,
+                        entry,
+                        format!("client {client} task {task} has no end"),
+                    );
                 }
             }
             _ => {}
@@ -145,7 +157,11 @@ pub(super) fn gaps_are_told(history: &History) -> Result<(), Broken> {
             Note::Got(client, _, message) if is_push(message) => {
                 let follower = followers.entry(*client).or_default();
                 if let Some(due) = follower.due {
-                    return broken(PROMISE, entry, format!("client {client} was not told {due:?}"));
+                    return broken(
+                        PROMISE,
+                        entry,
+                        format!("client {client} was not told {due:?}"),
+                    );
                 }
                 let Some(seq) = message.value["seq"].as_u64().filter(|_| follower.is_ready) else {
                     continue;

@@ -37,7 +37,11 @@ pub(super) fn what_waits_is_bounded(history: &History) -> Result<(), Broken> {
                 bytes,
             } => {
                 for (_, queue) in queues.iter_mut().filter(|(socket, _)| socket.boot == *boot) {
-                    if queue.guest.as_ref().is_some_and(|guest| hears(guest, *family)) {
+                    if queue
+                        .guest
+                        .as_ref()
+                        .is_some_and(|guest| hears(guest, *family))
+                    {
                         queue.pushes.insert(*number, *bytes);
                     }
                 }
@@ -60,7 +64,9 @@ pub(super) fn what_waits_is_bounded(history: &History) -> Result<(), Broken> {
                     }
                 }
             }
-            Note::Fault(socket, "LIM-004" | "LIV-001") | Note::Closing(socket, ..) | Note::Ended(socket) => {
+            Note::Fault(socket, "LIM-004" | "LIV-001")
+            | Note::Closing(socket, ..)
+            | Note::Ended(socket) => {
                 queues.entry(*socket).or_default().is_over = true;
             }
             Note::Down(boot) => queues.retain(|socket, _| socket.boot != *boot),

@@ -55,9 +55,9 @@ pub(super) fn numbers_rise_by_one(history: &History) -> Result<(), Broken> {
                 let Some(listener) = listeners.get_mut(socket) else {
                     return broken("no push before hello", entry, format!("{socket:?}"));
                 };
-                listener
-                    .hear(message)
-                    .or_else(|(promise, how)| broken(promise, entry, format!("{socket:?} {how}")))?;
+                listener.hear(message).or_else(|(promise, how)| {
+                    broken(promise, entry, format!("{socket:?} {how}"))
+                })?;
             }
             Note::Closing(socket, ..) | Note::Ended(socket) => {
                 if let Some(listener) = listeners.get_mut(socket) {

@@ -169,7 +169,11 @@ impl Conversation {
                 self.state = State::Deciding;
             }
             State::Deciding | State::Open => {
-                self.malformed = if input == NotJson { self.malformed + 1 } else { 0 };
+                self.malformed = if input == NotJson {
+                    self.malformed + 1
+                } else {
+                    0
+                };
                 if self.malformed <= IN_ROW && self.must_close.is_none() {
                     self.duties.push(duty(State::Open));
                 }

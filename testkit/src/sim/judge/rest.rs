@@ -46,7 +46,10 @@ pub(super) fn presence_is_who_is_there(history: &History) -> Result<(), Broken> 
                 let is = |row: &&Value, reasons: &[&str]| reasons.contains(&text(row, "reason"));
                 let name = |row: &Value| {
                     let names = ["deviceId", "instanceId", "host"].map(|name| text(row, name));
-                    names.into_iter().find(|name| !name.is_empty()).map(str::to_owned)
+                    names
+                        .into_iter()
+                        .find(|name| !name.is_empty())
+                        .map(str::to_owned)
                 };
                 let listed: Vec<String> = rows
                     .iter()

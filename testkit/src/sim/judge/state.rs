@@ -42,12 +42,20 @@ pub(super) fn versions_never_fall(history: &History) -> Result<(), Broken> {
         if let Some(list) = list
             && *lists.entry((socket.boot, presence)).or_insert(list) != list
         {
-            return broken("a version names one state", entry, format!("presence {presence}"));
+            return broken(
+                "a version names one state",
+                entry,
+                format!("presence {presence}"),
+            );
         }
         if let Some(number) = report.get("n")
             && *health.entry((socket.boot, of_health)).or_insert(number) != number
         {
-            return broken("a version names one state", entry, format!("health {of_health}"));
+            return broken(
+                "a version names one state",
+                entry,
+                format!("health {of_health}"),
+            );
         }
     }
     Ok(())
