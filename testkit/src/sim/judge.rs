@@ -39,11 +39,11 @@ type Law = fn(&History) -> Result<(), Broken>;
 /// The promises, each with the one that judges it.
 const LAWS: [Law; 12] = [
     rest::everything_comes_to_rest,
+    runs::one_terminal_per_run,
     oracle::only_what_the_table_allows,
     clients::one_outcome_per_request,
     clients::one_end_per_task,
     clients::gaps_are_told,
-    runs::one_terminal_per_run,
     runs::a_key_is_done_once,
     numbers::numbers_rise_by_one,
     state::versions_never_fall,
