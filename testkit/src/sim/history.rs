@@ -188,6 +188,10 @@ impl History {
     /// The history as a transcript: what crossed the gateway's edge in the golden format, what
     /// clients knew as comments.
     #[must_use]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what has no form of its own is shown as it is"
+    )]
     pub fn transcript(&self) -> String {
         let mut out = String::new();
         for Entry { at, note } in &self.entries {

@@ -112,10 +112,10 @@ impl Peer {
     /// Serves what is due.
     pub(super) fn turn(&mut self, log: &mut Log) {
         let now = log.now();
-        if let Some(conn) = &mut self.conn {
-            if conn.poll_timeout().is_some_and(|due| due.at <= now.at) {
-                conn.handle_timeout(now);
-            }
+        if let Some(conn) = &mut self.conn
+            && conn.poll_timeout().is_some_and(|due| due.at <= now.at)
+        {
+            conn.handle_timeout(now);
         }
         let is_ready = self.conn.as_ref().is_some_and(Connection::is_ready);
         if let Some(mirror) = self.mirror.as_mut().filter(|_| is_ready) {
@@ -148,9 +148,10 @@ impl Peer {
     /// Asks for something, if it is connected or about to be.
     pub(super) fn ask(&mut self, question: Question, log: &mut Log) {
         let (method, params) = asked(self.index, question);
-        let expect = match question {
-            Question::Agent(_) => Expect::Final,
-            _ => Expect::Reply,
+        let expect = if matches!(question, Question::Agent(_)) {
+            Expect::Final
+        } else {
+            Expect::Reply
         };
         let outgoing = Outgoing {
             method: method.into(),
@@ -227,9 +228,10 @@ impl Peer {
                 self.concluded(request, Ok(outcome), log);
             }
             Event::Failed { request, failure } => {
-                let end = match failure {
-                    Failure::NotSent => End::NotSent,
-                    _ => End::Unknown,
+                let end = if failure == Failure::NotSent {
+                    End::NotSent
+                } else {
+                    End::Unknown
                 };
                 log.note(Note::Concluded(self.asked(request), end));
                 self.concluded(request, Err(failure), log);
