@@ -158,6 +158,8 @@ pub enum Note {
         undrained: Vec<u64>,
         /// How many runs the hub holds open, and how many sockets.
         open: (usize, usize),
+        /// How many connections the hub counts as let in.
+        admitted: usize,
         /// How many runs the application still works on.
         works: usize,
     },

@@ -424,6 +424,7 @@ impl World {
             health: peer::known(Some(hub.health(true))),
             versions: (versions.presence, versions.health),
             open: (hub.open_runs(), hub.connections()),
+            admitted: hub.admitted(),
             works: self.gateway.works.len(),
         };
         self.log.note(note);

@@ -41,7 +41,12 @@ pub(super) fn presence_is_who_is_there(history: &History) -> Result<(), Broken> 
                 live.remove(socket);
             }
             Note::Down(boot) => live.retain(|socket, _| socket.boot != *boot),
-            Note::Rest { presence, open, .. } => {
+            Note::Rest {
+                presence,
+                open,
+                admitted,
+                ..
+            } => {
                 let rows = presence.as_array().map_or(&[][..], Vec::as_slice);
                 let is = |row: &&Value, reasons: &[&str]| reasons.contains(&text(row, "reason"));
                 let name = |row: &Value| {
@@ -61,8 +66,8 @@ pub(super) fn presence_is_who_is_there(history: &History) -> Result<(), Broken> 
                 if there != named || named.len() != listed.len() {
                     return broken(PROMISE, entry, format!("{listed:?}, but {there:?}"));
                 }
-                if open.1 != live.len() {
-                    let how = format!("{} sockets, but {}", open.1, live.len());
+                if open.1 != live.len() || *admitted != live.len() {
+                    let how = format!("{} sockets, {admitted} let in, but {}", open.1, live.len());
                     return broken(PROMISE, entry, how);
                 }
             }

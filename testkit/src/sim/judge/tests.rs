@@ -85,6 +85,7 @@ fn rest() -> Note {
         versions: (2, 1),
         undrained: Vec::new(),
         open: (0, 1),
+        admitted: 1,
         works: 0,
     }
 }
@@ -400,6 +401,15 @@ fn a_wrong_presence_list_is_found() {
             }
         });
     }
+}
+
+#[test]
+fn connections_that_are_not_forgotten_are_found() {
+    rests("presence is who is there", |gateway, _| {
+        if let Note::Rest { admitted, .. } = gateway {
+            *admitted = 2;
+        }
+    });
 }
 
 #[test]
