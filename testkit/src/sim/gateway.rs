@@ -133,12 +133,12 @@ impl Gateway {
     /// Serves what is due, and hears what the hub has to tell. Says whether it went down.
     pub(super) fn turn(&mut self, log: &mut Log) -> bool {
         let at = log.at();
+        if self.stops_at.is_some_and(|due| due <= at) {
+            return true;
+        }
         if self.starts_at.is_some_and(|due| due <= at) {
             self.start(log);
             self.starting_until = at + STARTING;
-        }
-        if self.stops_at.is_some_and(|due| due <= at) {
-            return true;
         }
         let Some(hub) = &mut self.hub else {
             return false;
