@@ -7,10 +7,11 @@
 //! that reads nothing else says afterwards whether the promises were kept.
 //!
 //! `SIM_SEEDS=20000 cargo test -p openclaw-testkit --test sim` tries more seeds than usual,
-//! `SIM_SEED=7` tries one. `testkit/MUTANTS.md` lists defects that only this finds.
+//! `SIM_SEED=7` tries one. `testkit/README.md` says more, and lists defects that only this finds.
 //!
 //! [`Hub`]: openclaw_protocol_core::hub::Hub
 
+pub mod coverage;
 mod draw;
 mod faults;
 mod gateway;
@@ -25,31 +26,37 @@ mod task;
 mod work;
 mod world;
 
+pub use plan::Plan;
+
+use coverage::Coverage;
 use history::History;
 use judge::{Broken, judge};
-use plan::Plan;
 
 /// The history of a seed.
 #[must_use]
 pub fn history(seed: u64) -> History {
-    world::play(&Plan::drawn(seed))
+    Plan::drawn(seed).play()
 }
 
-/// Carries out the plan of a seed, and judges what happened.
+/// Carries out the plan of a seed, judges what happened, and says what was gone through.
 ///
 /// # Errors
 /// The promise that was broken, and the history.
-pub fn check(seed: u64) -> Result<(), Box<(Broken, History)>> {
+pub fn check(seed: u64) -> Result<Coverage, Box<(Broken, History)>> {
     let history = history(seed);
-    judge(&history).map_err(|broken| Box::new((broken, history)))
+    match judge(&history) {
+        Ok(()) => Ok(history.coverage),
+        Err(broken) => Err(Box::new((broken, history))),
+    }
 }
 
-/// Carries out the plan that any bytes are.
+/// Carries out the plan that any bytes are, and judges what happened: the body of the fuzz target
+/// `world`. It is bounded as [`Plan::from_bytes`] says.
 ///
 /// # Panics
 /// Where a promise is broken.
 pub fn world(data: &[u8]) {
-    let history = world::play(&Plan::read(data));
+    let history = Plan::from_bytes(data).play();
     if let Err(broken) = judge(&history) {
         panic!("{broken}\n{}", history.transcript());
     }

@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use serde_json::json;
 
+use super::coverage::Trial;
 use super::history::Family;
 use super::link::{Item, Message};
-use super::plan::Op;
+use super::log::Log;
+use super::plan::{Op, Question};
 use super::profile;
 use super::world::{Wire, World};
 
@@ -27,36 +29,56 @@ impl World {
         let count = self.peers.len();
         let of = |who: u8| usize::from(who) % count;
         match op {
-            Op::Ask(who, question) => self.peers[of(who)].ask(question, log),
-            Op::Run(who, key) => self.peers[of(who)].begin(key % 8, log),
+            Op::Ask(who, question) => {
+                if self.peers[of(who)].conn.is_some() {
+                    log.tried(asked(question));
+                }
+                self.peers[of(who)].ask(question, log);
+            }
+            Op::Run(who, key) => {
+                log.tried(Trial::Run);
+                self.peers[of(who)].begin(key % 8, log);
+            }
             Op::Forget(who) => self.peers[of(who)].forget_oldest(log),
             Op::Leave(who) => self.peers[of(who)].go(true, log),
             Op::Return(who) => self.peers[of(who)].go(false, log),
-            Op::Publish(which, size) => {
-                let family = FAMILIES[usize::from(which >> 1) % FAMILIES.len()];
-                let payload = Object::new().text("text", &"y".repeat(usize::from(size) * 5));
-                let is_delta = which & 1 != 0;
-                self.gateway.publish("note", family, is_delta, payload, log);
+            Op::Publish(which, size) => self.publish(which, usize::from(size) * 5),
+            Op::Burst(which, how) => {
+                for _ in 0..4 + how / 8 {
+                    self.publish(which, usize::from(how % 8) * 1_000);
+                }
             }
             Op::Health(number) => self.gateway.set_health(number.into(), log),
             Op::Stall(who) => {
                 let both = who & 64 != 0;
-                self.link(of(who), |wire| {
+                self.link(of(who), |wire, log| {
+                    log.tried(Trial::Stall);
                     wire.link.down.stall(true);
                     wire.link.up.stall(both);
                 });
             }
-            Op::Flow(who) => self.link(of(who), |wire| {
+            Op::Flow(who) => self.link(of(who), |wire, log| {
+                if wire.link.down.is_stalled() && wire.link.down.under_way() > 0 {
+                    log.tried(Trial::Flow);
+                }
                 wire.link.down.stall(false);
                 wire.link.up.stall(false);
             }),
-            Op::HalfOpen(who) => self.link(of(who), |wire| {
+            Op::HalfOpen(who) => self.link(of(who), |wire, log| {
+                log.tried(Trial::HalfOpen);
                 wire.link.down.die();
                 wire.link.up.die();
             }),
-            Op::Cut(who, keep) => self.link(of(who), |wire| {
-                wire.link.down.cut(usize::from(keep & 7), at);
-                wire.link.up.cut(usize::from(keep >> 4), at);
+            Op::Cut(who, keep) => self.link(of(who), |wire, log| {
+                let (down, up) = (usize::from(keep & 7), usize::from(keep >> 4));
+                let under_way = (wire.link.down.under_way(), wire.link.up.under_way());
+                if under_way.0 > down || under_way.1 > up {
+                    log.tried(Trial::CutWithLoss);
+                } else if under_way == (0, 0) {
+                    log.tried(Trial::CutIdle);
+                }
+                wire.link.down.cut(down, at);
+                wire.link.up.cut(up, at);
             }),
             Op::Close(who) => {
                 let client = Some(of(who));
@@ -75,11 +97,27 @@ impl World {
         self.pump();
     }
 
+    fn publish(&mut self, which: u8, size: usize) {
+        let family = FAMILIES[usize::from(which >> 1) % FAMILIES.len()];
+        let payload = Object::new().text("text", &"y".repeat(size));
+        let is_delta = which & 1 != 0;
+        if self.gateway.hub.is_some() {
+            self.log.tried(if is_delta {
+                Trial::Delta
+            } else {
+                Trial::Ordinary
+            });
+        }
+        let log = &mut self.log;
+        self.gateway.publish("note", family, is_delta, payload, log);
+    }
+
     /// Does something to the newest link of a client.
-    fn link(&mut self, client: usize, act: impl FnOnce(&mut Wire)) {
+    fn link(&mut self, client: usize, act: impl FnOnce(&mut Wire, &mut Log)) {
         let mut wires = self.wires.values_mut().rev();
-        if let Some(wire) = wires.find(|wire| wire.client == Some(client)) {
-            act(wire);
+        let theirs = |wire: &&mut Wire| wire.client == Some(client) && wire.gateway_is_there;
+        if let Some(wire) = wires.find(theirs) {
+            act(wire, &mut self.log);
         }
     }
 
@@ -105,12 +143,25 @@ impl World {
         let Some(conn) = self.gateway.open("stranger", how, &mut self.log) else {
             return;
         };
+        self.log.tried(Trial::Stranger);
         let at = self.log.at();
         let wire = self.connect(conn, None);
         for text in script(how) {
             let message = Message::new(Bytes::from(text));
             wire.link.up.send(Item::Text(message), at);
         }
+    }
+}
+
+fn asked(question: Question) -> Trial {
+    match question {
+        Question::Health => Trial::Health,
+        Question::Presence => Trial::Presence,
+        Question::Text(_, true) => Trial::TextLater,
+        Question::Text(_, false) => Trial::Text,
+        Question::Unknown => Trial::Unknown,
+        Question::Announce(_) => Trial::Announcement,
+        Question::Agent(_) => Trial::LooseRun,
     }
 }
 

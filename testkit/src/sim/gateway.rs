@@ -1,5 +1,7 @@
 //! The gateway of a world: a hub, and a small application behind it.
 
+mod policy;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -7,18 +9,19 @@ use openclaw_protocol_core::error_shape::ErrorShape;
 use openclaw_protocol_core::frame::Close;
 use openclaw_protocol_core::frame::outgoing::{Class, Outcome, Publication};
 use openclaw_protocol_core::hello::connect::ConnectParams;
-use openclaw_protocol_core::hello::ok::{Grant, Welcome};
+use openclaw_protocol_core::hello::ok::Welcome;
 use openclaw_protocol_core::hub::{Event, Health, Hub, Peer, Row};
 use openclaw_protocol_core::idempotency::{Bounds, Table};
 use openclaw_protocol_core::json::{Json, Object};
 use openclaw_protocol_core::limits::Limits;
-use openclaw_protocol_core::scope::{Audience, Role, Scope};
 use openclaw_protocol_core::server::{Applicant, Call, ConnId};
 
+use super::coverage::Trial;
 use super::history::{Family, Guest, Note, Socket};
 use super::log::{Log, micros};
 use super::plan::Plan;
 use super::work::{Wait, Work};
+use policy::{audience, granted, limits};
 
 /// How long a gateway that has just started refuses everybody.
 const STARTING: u64 = 700_000;
@@ -166,6 +169,11 @@ impl Gateway {
                 }
                 Event::Request { call, request } => self.ask(call, &request, log),
                 Event::Fault { conn, fault } => {
+                    match fault.clause() {
+                        "LIM-004" => log.tried(Trial::SlowConsumer),
+                        "LIV-001" => log.tried(Trial::Silence),
+                        _ => {}
+                    }
                     log.note(Note::Fault(self.socket(conn), fault.clause()));
                 }
                 Event::Closed { conn, .. } => {
@@ -186,6 +194,7 @@ impl Gateway {
             let socket = self.socket(conn);
             let Some(hub) = &mut self.hub else { return };
             if at < self.starting_until || self.stops_at.is_some() {
+                log.tried(Trial::Starting);
                 let details = Object::new().text("reason", "startup-sidecars");
                 let error = ErrorShape::unavailable("starting")
                     .with_details(details)
@@ -196,6 +205,9 @@ impl Gateway {
             let (grant, guest) = granted(&params);
             drop(hub.admit(applicant, &grant, log.now()));
             if hub.session(conn).is_some() {
+                if self.decides_late {
+                    log.tried(Trial::LateDecision);
+                }
                 log.note(Note::Admitted(socket, guest.clone()));
                 self.guests.insert(conn, guest);
             }
@@ -205,6 +217,7 @@ impl Gateway {
     pub(super) fn reply(&mut self, call: Call, id: &str, outcome: Outcome, log: &mut Log) {
         let bytes = outcome.payload.as_ref().map_or(0, Json::len);
         let bytes = if bytes + 200 > self.limits.frame {
+            log.tried(Trial::TextTooLarge);
             0
         } else {
             bytes
@@ -259,6 +272,7 @@ impl Gateway {
                 took: Duration::ZERO,
                 content: Object::new().number("n", number).finish(),
             };
+            log.tried(Trial::HealthChange);
             hub.set_health(health, log.now());
             self.hear(log);
         }
@@ -266,6 +280,7 @@ impl Gateway {
 
     pub(super) fn close(&mut self, conn: ConnId, log: &mut Log) {
         if let Some(hub) = &mut self.hub {
+            log.tried(Trial::Close);
             hub.close(conn, Close::new(1012, "moved"), log.now());
             self.hear(log);
         }
@@ -279,6 +294,11 @@ impl Gateway {
         let at = log.at();
         self.stops_at = Some(if with_farewell { at + FAREWELL } else { at });
         self.starts_at = Some(at + FAREWELL + down);
+        log.tried(if with_farewell {
+            Trial::Farewell
+        } else {
+            Trial::Crash
+        });
         if !with_farewell {
             return;
         }
@@ -305,7 +325,12 @@ impl Gateway {
         for work in self.works.values_mut() {
             work.run = None;
         }
-        if !self.keeps_runs {
+        if self.keeps_runs {
+            if !self.works.is_empty() {
+                log.tried(Trial::RestartWithRuns);
+            }
+        } else {
+            log.tried(Trial::RestartWithout);
             self.works.clear();
             self.ended.clear();
             self.table = Table::new(Bounds::default());
@@ -317,93 +342,5 @@ impl Gateway {
         self.guests
             .get(&conn)
             .is_some_and(|guest| !guest.is_node && guest.scopes.contains(&scope))
-    }
-}
-
-fn limits(is_tight: bool) -> Limits {
-    let second = Duration::from_secs;
-    let limits = Limits {
-        frame: 16_384,
-        outbox: 160_000,
-        outbox_soft: 60_000,
-        strangers: 5,
-        handshake: second(5),
-        ping: second(4),
-        silence: second(10),
-        tick: second(5),
-        health: second(15),
-        presence_kept: second(20),
-        ..Limits::default()
-    };
-    if !is_tight {
-        return limits;
-    }
-    Limits {
-        outbox: 40_000,
-        outbox_soft: 4_000,
-        outbox_soft_pushes: 6,
-        outbox_in_all: 90_000,
-        open_calls: 6,
-        ..limits
-    }
-}
-
-/// What everybody is granted: what they ask for.
-fn granted(params: &ConnectParams) -> (Grant, Guest) {
-    let is_node = params.role == "node";
-    let device = params.device.as_ref().map(|device| device.id.clone());
-    let instance = params.client.instance_id.clone();
-    let host = params.client.display_name.clone().unwrap_or_default();
-    let row = (params.client.mode != "probe")
-        .then(|| device.clone().or(instance).unwrap_or_else(|| host.clone()));
-    let known = [
-        ("operator.read", "operator.read"),
-        ("operator.write", "operator.write"),
-        ("operator.approvals", "operator.approvals"),
-        ("operator.pairing", "operator.pairing"),
-    ];
-    let asked = |name: &str| params.scopes.iter().any(|scope| scope == name);
-    let scopes = known
-        .into_iter()
-        .filter(|(name, _)| {
-            asked(name)
-                || asked("operator.admin")
-                || *name == "operator.read" && asked("operator.write")
-        })
-        .map(|(_, name)| name)
-        .collect();
-    let caps = params.caps.iter().any(|cap| cap == "tool-events");
-    let guest = Guest {
-        row,
-        is_node,
-        scopes,
-        caps: if caps {
-            vec!["tool-events"]
-        } else {
-            Vec::new()
-        },
-    };
-    let grant = Grant {
-        role: if is_node { Role::Node } else { Role::Operator },
-        scopes: params.scopes.clone().into(),
-        principal: device.clone().unwrap_or(host).into(),
-        device_id: device.map(String::into_boxed_str),
-        device_token: None,
-    };
-    (grant, guest)
-}
-
-fn audience(family: Family) -> Audience {
-    let scope = |name: &str| match name {
-        "operator.read" => Scope::Read,
-        "operator.write" => Scope::Write,
-        "operator.approvals" => Scope::Approvals,
-        _ => Scope::Pairing,
-    };
-    match family {
-        Family::All => Audience::Everyone,
-        Family::Scope(name) => Audience::Operators(scope(name)),
-        Family::Cap(name, cap) => Audience::Understanding(scope(name), cap),
-        Family::Without(name) => Audience::Others(scope(name)),
     }
 }

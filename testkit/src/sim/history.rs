@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::coverage::Coverage;
 use super::link::Message;
 
 /// Everything that was noted in one world.
@@ -16,6 +17,8 @@ pub struct History {
     pub outbox: usize,
     /// Whether what is known under keys survives a restart.
     pub keeps_runs: bool,
+    /// What the world went through.
+    pub coverage: Coverage,
 }
 
 /// One thing that was noted.
@@ -93,6 +96,10 @@ pub enum Note {
     Said(Socket, Rc<Message>),
     /// The gateway sent a ping.
     Pinged(Socket),
+    /// The gateway heard that a peer is alive.
+    Ponged(Socket),
+    /// The gateway was told that a peer is gone.
+    Gone(Socket),
     /// The gateway sent a close.
     Closing(Socket, u16, String),
     /// The gateway knows that a socket is gone.
@@ -215,6 +222,8 @@ impl History {
                     format!("{moment} {} -> {}", name(*socket), text(message))
                 }
                 Note::Pinged(socket) => format!("{moment} {} ping", name(*socket)),
+                Note::Ponged(socket) => format!("{moment} {} pong", name(*socket)),
+                Note::Gone(socket) => format!("{moment} {} gone", name(*socket)),
                 Note::Closing(socket, code, reason) => {
                     format!("{moment} {} close {code} {reason}", name(*socket))
                 }

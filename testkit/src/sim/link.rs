@@ -9,6 +9,9 @@ use std::rc::Rc;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::coverage::Trial;
+use super::log::Log;
+
 /// A text message: its bytes, and what they say.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -123,6 +126,28 @@ impl Pipe {
         let (_, item) = self.queue.pop_front()?;
         self.under_way -= item.size();
         Some(item)
+    }
+
+    /// Counts what it took to carry something.
+    pub(super) fn carried(&self, log: &mut Log) {
+        if self.latency > 0 {
+            log.tried(Trial::Latency);
+        }
+        if self.pace > 0 {
+            log.tried(Trial::Bandwidth);
+        }
+    }
+
+    /// How much is under way and would arrive.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        if self.is_dead { 0 } else { self.queue.len() }
+    }
+
+    /// Whether it carries nothing for now.
+    #[must_use]
+    pub const fn is_stalled(&self) -> bool {
+        self.is_stalled
     }
 
     /// Carries nothing until it is told otherwise; what is under way waits.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use openclaw_protocol_core::server::ConnId;
 use openclaw_protocol_core::time::{Instant, Now};
 
+use super::coverage::Trial;
 use super::history::{Entry, History, Note};
 
 /// 2023-11-14T22:13:20Z.
@@ -33,6 +34,10 @@ impl Log {
             at: Instant::after_origin(Duration::from_micros(self.at)),
             unix_ms: EPOCH + self.at / 1_000,
         }
+    }
+
+    pub(super) fn tried(&mut self, trial: Trial) {
+        self.history.coverage.count(trial);
     }
 
     pub(super) fn note(&mut self, note: Note) {

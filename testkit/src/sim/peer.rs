@@ -14,6 +14,7 @@ use openclaw_protocol_core::frame::outgoing::Outcome;
 use openclaw_protocol_core::frame::{Close, close_code};
 use openclaw_protocol_core::json::{Json, Object};
 
+use super::coverage::Trial;
 use super::draw::Draw;
 use super::history::{Asked, End, Note};
 use super::link::Message;
@@ -89,12 +90,16 @@ impl Peer {
     }
 
     /// Nothing listens there.
-    pub(super) fn unreachable(&mut self, log: &Log) {
+    pub(super) fn unreachable(&mut self, log: &mut Log) {
+        log.tried(Trial::Unreachable);
         self.again(&Ending::Unreachable, log);
     }
 
     /// Goes, or comes back.
     pub(super) fn go(&mut self, away: bool, log: &mut Log) {
+        if self.is_away != away {
+            log.tried(if away { Trial::Leave } else { Trial::Return });
+        }
         self.is_away = away;
         if !away {
             if self.conn.is_none() && self.dials_at.is_none() {
@@ -182,6 +187,7 @@ impl Peer {
     pub(super) fn forget(&mut self, request: RequestId, log: &mut Log) {
         if let Some(conn) = &mut self.conn {
             conn.forget(request);
+            log.tried(Trial::Forgotten);
             log.note(Note::Forgotten(self.asked(request)));
         }
     }
@@ -244,6 +250,7 @@ impl Peer {
             }
             Event::Gap(gap) => {
                 let (expected, received) = (gap.expected, gap.received);
+                log.tried(Trial::Gap);
                 log.note(Note::Gap(self.index, self.life, expected, received));
                 if let Some(mirror) = &mut self.mirror {
                     mirror.handle_gap(now);

@@ -1,6 +1,8 @@
 //! What happens in a world, and when: drawn from a seed, or read from any bytes.
 
 use super::draw::Draw;
+use super::history::History;
+use super::world;
 
 /// The most steps of a plan.
 const MOST_STEPS: usize = 120;
@@ -50,6 +52,8 @@ pub enum Op {
     Return(u8),
     /// The gateway pushes something to an audience.
     Publish(u8, u16),
+    /// The gateway pushes much at once to an audience.
+    Burst(u8, u8),
     /// The gateway's health is another one.
     Health(u8),
     /// A client's link carries nothing towards it for now.
@@ -92,12 +96,16 @@ impl Plan {
         let mut draw = Draw::new(seed);
         let steps = 24 + draw.below(56) as usize;
         let bytes: Vec<u8> = (0..HEAD + steps * STEP).map(|_| draw.byte()).collect();
-        Self::read(&bytes)
+        Self::from_bytes(&bytes)
     }
 
-    /// The plan that any bytes are.
+    /// The plan that any bytes are: eight for the world, and then four for each step.
+    ///
+    /// Whatever they are, it ends soon: bytes after the 120th step are not looked at, there are at
+    /// most five clients, a step comes at most 9.6 s of the world after the one before, and no
+    /// message that is asked for is larger than a frame.
     #[must_use]
-    pub fn read(bytes: &[u8]) -> Self {
+    pub fn from_bytes(bytes: &[u8]) -> Self {
         let (head, rest) = bytes.split_at(bytes.len().min(HEAD));
         let mut padded = [0; HEAD];
         padded[..head.len()].copy_from_slice(head);
@@ -114,6 +122,12 @@ impl Plan {
                 .map(|step| Step::read([step[0], step[1], step[2], step[3]]))
                 .collect(),
         }
+    }
+
+    /// Carries it out.
+    #[must_use]
+    pub fn play(&self) -> History {
+        world::play(self)
     }
 }
 
@@ -140,7 +154,8 @@ fn op(what: u8, who: u8, how: u8) -> Op {
         108..=113 => Op::Forget(who),
         114..=119 => Op::Leave(who),
         120..=127 => Op::Return(who),
-        128..=175 => Op::Publish(who, u16::from(how) * 8),
+        128..=163 => Op::Publish(who, u16::from(how) * 8),
+        164..=175 => Op::Burst(who, how),
         176..=185 => Op::Health(how % 4),
         186..=199 => Op::Stall(who),
         200..=209 => Op::Flow(who),
@@ -169,9 +184,9 @@ mod tests {
 
     #[test]
     fn any_bytes_are_a_plan() {
-        assert!(Plan::read(&[]).steps.is_empty());
-        assert!(Plan::read(&[1, 2, 3]).steps.is_empty());
+        assert!(Plan::from_bytes(&[]).steps.is_empty());
+        assert!(Plan::from_bytes(&[1, 2, 3]).steps.is_empty());
         let all: Vec<u8> = (0..=255).cycle().take(9_000).collect();
-        assert_eq!(Plan::read(&all).steps.len(), MOST_STEPS);
+        assert_eq!(Plan::from_bytes(&all).steps.len(), MOST_STEPS);
     }
 }

@@ -163,7 +163,14 @@ impl Peer {
         let task = &mut self.tasks[at];
         let asked = matches!(task.doing, Doing::Asked(_));
         let now = log.now();
+        // What waited too long to be sent on a connection that lives is not saved by another one.
+        let is_late =
+            how == Err(Failure::NotSent) && self.conn.as_ref().is_some_and(Connection::is_ready);
+        if is_late && !asked {
+            return self.follow(at, Step::GiveUp, End::NotSent, log);
+        }
         let step = match how {
+            Err(_) if is_late => task.attachment.waited(None),
             Ok(outcome) if asked => task.attachment.waited(Some(&outcome)),
             Ok(outcome) => task.attachment.finished(&outcome),
             Err(Failure::TimedOut) if asked => task.attachment.waited(None),

@@ -9,6 +9,7 @@ use openclaw_protocol_core::json::{Json, Object};
 use openclaw_protocol_core::server::Call;
 use serde::Deserialize;
 
+use super::coverage::Trial;
 use super::gateway::Gateway;
 use super::history::{Family, Note};
 use super::log::Log;
@@ -16,7 +17,7 @@ use super::log::Log;
 const READ: Family = Family::Scope("operator.read");
 const TOOLS: Family = Family::Cap("operator.read", "tool-events");
 /// What lies between two parts of a run.
-const BETWEEN: u64 = 90_000;
+const BETWEEN: u64 = 240_000;
 
 /// A run as the application knows it.
 pub(super) struct Work {
@@ -108,6 +109,7 @@ impl Gateway {
             }
             Claim::Done(outcome) => self.reply(call, &id, outcome, log),
             Claim::InFlight(accepted) => {
+                log.tried(Trial::Join);
                 let ack = accepted.map_or_else(|| ack(&run_id), |accepted| accepted.payload);
                 if let Err(call) = hub.join(call, &run_id, ack.clone(), log.now()) {
                     let run = hub.accept(call, &run_id, ack, log.now());
@@ -147,6 +149,7 @@ impl Gateway {
     }
 
     fn wait(&mut self, call: Call, id: String, params: &Params, log: &mut Log) {
+        log.tried(Trial::Wait);
         let run = params.run_id.clone();
         if self.works.contains_key(&run) {
             let until = log.at() + params.timeout_ms * 1_000;

@@ -1,20 +1,16 @@
 //! Everything together: the clock, the gateway, the clients, and the links between them.
 
-use std::collections::BTreeMap;
-use std::rc::Rc;
+mod traffic;
 
-use bytes::Bytes;
+use std::collections::BTreeMap;
+
 use openclaw_protocol_core::client::{Connection, Mirror};
-use openclaw_protocol_core::frame::Close;
-use openclaw_protocol_core::frame::inbound::Inbound;
-use openclaw_protocol_core::frame::outgoing::Transmit;
-use openclaw_protocol_core::hub::Hub;
 use openclaw_protocol_core::server::ConnId;
 
 use super::draw::Draw;
 use super::gateway::Gateway;
-use super::history::{History, Note, Socket};
-use super::link::{Item, Link, Message, Pipe};
+use super::history::{History, Note};
+use super::link::{Item, Link, Pipe};
 use super::log::Log;
 use super::peer::{self, Peer};
 use super::plan::Plan;
@@ -164,206 +160,11 @@ impl World {
         self.pump();
     }
 
-    /// Sends what there is to send, both ways.
-    pub(super) fn pump(&mut self) {
-        self.gateway.hear(&mut self.log);
-        self.bury();
-        while let Some(conn) = self.gateway.hub.as_mut().and_then(Hub::poll_ready) {
-            let boot = self.gateway.boot;
-            let named = |wire: &&mut Wire| wire.conn == conn && wire.boot == boot;
-            if let Some(wire) = self.wires.values_mut().find(named) {
-                wire.is_named = true;
-            }
-        }
-        let ids: Vec<u32> = self.wires.keys().copied().collect();
-        for id in ids {
-            self.pump_up(id);
-            self.pump_down(id);
-        }
-        let is_over = |wire: &Wire| !wire.gateway_is_there && !wire.client_is_there;
-        self.wires.retain(|_, wire| !is_over(wire));
-    }
-
-    fn pump_up(&mut self, id: u32) {
-        let at = self.log.at();
-        let Some(wire) = self.wires.get_mut(&id) else {
-            return;
-        };
-        let Some(peer) = wire.client.map(|index| &mut self.peers[index]) else {
-            return;
-        };
-        if !wire.client_is_there {
-            return;
-        }
-        while wire.link.up.has_room()
-            && let Some(transmit) = peer.conn.as_mut().and_then(Connection::poll_transmit)
-        {
-            match transmit {
-                Transmit::Frame(frame) => {
-                    let message = Message::new(Bytes::from(frame.encode()));
-                    self.log
-                        .note(Note::Sent(peer.index, peer.life, Rc::clone(&message)));
-                    wire.link.up.send(Item::Text(message), at);
-                }
-                Transmit::Ping => wire.link.up.send(Item::Ping, at),
-                Transmit::Close(close) => {
-                    let item = Item::Close(close.code, close.reason().to_owned());
-                    peer.close = Some(close);
-                    wire.link.up.send(item, at);
-                }
-            }
-        }
-        if peer.conn.is_none() {
-            wire.client_is_there = false;
-            wire.link.up.send(Item::End, at);
-        }
-    }
-
-    fn pump_down(&mut self, id: u32) {
-        let at = self.log.at();
-        let boot = self.gateway.boot;
-        let Some(wire) = self.wires.get_mut(&id) else {
-            return;
-        };
-        if !wire.gateway_is_there || wire.boot != boot {
-            return;
-        }
-        let Some(hub) = &mut self.gateway.hub else {
-            return;
-        };
-        let socket = Socket {
-            boot,
-            conn: wire.conn.0,
-        };
-        while wire.link.down.has_room() {
-            if core::mem::take(&mut wire.is_unreported) {
-                hub.sent(wire.conn);
-            }
-            if !wire.is_named {
-                break;
-            }
-            let Some(transmit) = hub.poll_transmit(wire.conn) else {
-                wire.is_named = false;
-                break;
-            };
-            wire.is_unreported = true;
-            let item = match transmit {
-                Transmit::Frame(frame) => {
-                    let message = Message::new(Bytes::from(frame.encode()));
-                    self.log.note(Note::Said(socket, Rc::clone(&message)));
-                    Item::Text(message)
-                }
-                Transmit::Ping => {
-                    self.log.note(Note::Pinged(socket));
-                    Item::Ping
-                }
-                Transmit::Close(close) => {
-                    let reason = close.reason().to_owned();
-                    self.log
-                        .note(Note::Closing(socket, close.code, reason.clone()));
-                    Item::Close(close.code, reason)
-                }
-            };
-            wire.link.down.send(item, at);
-        }
-    }
-
-    fn arrive_up(&mut self, id: u32) {
-        let at = self.log.at();
-        while let Some(wire) = self.wires.get(&id) {
-            let is_live = self.is_live(wire);
-            if self.is_waiting(wire) {
-                return;
-            }
-            let Some(wire) = self.wires.get_mut(&id) else {
-                return;
-            };
-            let Some(item) = wire.link.up.take(at) else {
-                return;
-            };
-            let Some(hub) = self.gateway.hub.as_mut().filter(|_| is_live) else {
-                continue;
-            };
-            let (conn, now) = (wire.conn, self.log.now());
-            match item {
-                Item::Text(message) => {
-                    let socket = Socket {
-                        boot: wire.boot,
-                        conn: conn.0,
-                    };
-                    self.log.note(Note::Heard(socket, Rc::clone(&message)));
-                    hub.handle_frame(conn, Inbound::decode(&message.text), now);
-                }
-                Item::Ping => hub.handle_activity(conn, now),
-                Item::Close(code, reason) => {
-                    wire.link.down.send(Item::Close(code, reason), at);
-                    hub.handle_disconnect(conn, now);
-                }
-                Item::End => hub.handle_disconnect(conn, now),
-            }
-            self.gateway.hear(&mut self.log);
-            self.bury();
-        }
-    }
-
-    fn arrive_down(&mut self, id: u32) {
-        let at = self.log.at();
-        while let Some(wire) = self.wires.get_mut(&id) {
-            let Some(item) = wire.link.down.take(at) else {
-                return;
-            };
-            if !wire.client_is_there {
-                continue;
-            }
-            let mut peer = wire.client.map(|index| &mut self.peers[index]);
-            match item {
-                Item::Text(message) => {
-                    if let Some(peer) = peer {
-                        peer.got(&message, &mut self.log);
-                    }
-                }
-                Item::Ping => {
-                    wire.link.up.send(Item::Ping, at);
-                    let now = self.log.now();
-                    if let Some(conn) = peer.and_then(|peer| peer.conn.as_mut()) {
-                        conn.handle_activity(now);
-                    }
-                }
-                item @ (Item::Close(..) | Item::End) => {
-                    wire.client_is_there = false;
-                    if let Item::Close(code, reason) = item {
-                        wire.link.up.send(Item::Close(code, reason.clone()), at);
-                        if let Some(peer) = &mut peer {
-                            peer.close = Some(Close::new(code, reason));
-                        }
-                    }
-                    wire.link.up.send(Item::End, at);
-                    if let Some(peer) = peer {
-                        peer.disconnected(&mut self.log);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Drops the sockets that the gateway has dropped.
-    fn bury(&mut self) {
-        let (boot, at) = (self.gateway.boot, self.log.at());
-        for conn in core::mem::take(&mut self.log.ended) {
-            for wire in self.wires.values_mut() {
-                if wire.conn == conn && wire.boot == boot {
-                    wire.gateway_is_there = false;
-                    wire.link.down.send(Item::End, at);
-                }
-            }
-        }
-    }
-
     fn dial(&mut self, index: usize) {
         let jitter = self.draw.byte();
         let who = format!("client {index}");
         let Some(conn) = self.gateway.open(&who, jitter, &mut self.log) else {
-            return self.peers[index].unreachable(&self.log);
+            return self.peers[index].unreachable(&mut self.log);
         };
         self.peers[index].dialled(&mut self.log);
         self.connect(conn, Some(index));
@@ -371,17 +172,14 @@ impl World {
 
     /// Lays a link for a connection that the gateway has opened.
     pub(super) fn connect(&mut self, conn: ConnId, client: Option<usize>) -> &mut Wire {
-        let pipe = |draw: &mut Draw| {
+        let pipe = |draw: &mut Draw, least: usize| {
             let latency = 200 + draw.below(4) * draw.below(60_000);
-            Pipe::new(
-                latency,
-                draw.below(3) * 900,
-                2_000 + 3_000 * draw.below(4) as usize,
-            )
+            let window = least + 3_000 * draw.below(4) as usize;
+            Pipe::new(latency, draw.below(3) * 900, window)
         };
         let link = Link {
-            up: pipe(&mut self.draw),
-            down: pipe(&mut self.draw),
+            up: pipe(&mut self.draw, 150),
+            down: pipe(&mut self.draw, 2_000),
         };
         self.last_wire += 1;
         self.wires.entry(self.last_wire).or_insert(Wire {
