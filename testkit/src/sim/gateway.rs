@@ -279,6 +279,7 @@ impl Gateway {
     }
 
     pub(super) fn close(&mut self, conn: ConnId, log: &mut Log) {
+        log.note(Note::Dismissed(self.socket(conn)));
         if let Some(hub) = &mut self.hub {
             log.tried(Trial::Close);
             hub.close(conn, Close::new(1012, "moved"), log.now());
@@ -304,6 +305,9 @@ impl Gateway {
         }
         if !self.keeps_runs {
             self.abandon_works(log);
+        }
+        for conn in self.guests.keys() {
+            log.note(Note::Dismissed(self.socket(*conn)));
         }
         if let Some(hub) = &mut self.hub {
             hub.drain();

@@ -102,6 +102,8 @@ pub enum Note {
     Gone(Socket),
     /// The gateway sent a close.
     Closing(Socket, u16, String),
+    /// The application closes a connection: what it pushes from now on is not for that one.
+    Dismissed(Socket),
     /// The gateway knows that a socket is gone.
     Ended(Socket),
     /// The gateway found a peer at fault.

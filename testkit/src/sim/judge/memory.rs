@@ -65,6 +65,7 @@ pub(super) fn what_waits_is_bounded(history: &History) -> Result<(), Broken> {
                 }
             }
             Note::Fault(socket, "LIM-004" | "LIV-001")
+            | Note::Dismissed(socket)
             | Note::Closing(socket, ..)
             | Note::Ended(socket) => {
                 queues.entry(*socket).or_default().is_over = true;

@@ -97,6 +97,8 @@ fn a_run_out_of_order_is_found() {
     breaks(promise, run(vec![phase(1, "end"), phase(2, "end")]));
     breaks(promise, run(vec![phase(1, "start"), phase(2, "final")]));
     breaks(promise, run(vec![phase(1, "end"), phase(2, "start")]));
+    let two_finals = vec![phase(1, "end"), phase(2, "final"), phase(3, "final")];
+    breaks(promise, run(two_finals));
     let early = vec![phase(1, "start"), answer("1", "ok"), phase(2, "end")];
     breaks(promise, run(early));
 }
@@ -117,6 +119,11 @@ fn work_that_is_done_twice_is_found() {
     rests(promise, |gateway, _| {
         if let Note::Rest { works, .. } = gateway {
             *works = 1;
+        }
+    });
+    rests(promise, |gateway, _| {
+        if let Note::Rest { open, .. } = gateway {
+            open.0 = 1;
         }
     });
 }
@@ -157,6 +164,15 @@ fn wrong_numbers_are_found() {
 }
 
 #[test]
+fn a_push_before_hello_is_found() {
+    let early = bare(vec![Note::Opened(S, "stranger".into()), note(1, 1)]);
+    let promise = "only what the table allows";
+    assert_eq!(judge(&early).expect_err("too early").promise, promise);
+    let found = super::numbers::numbers_rise_by_one(&early).expect_err("too early");
+    assert_eq!(found.promise, "no push before hello");
+}
+
+#[test]
 fn a_push_for_others_is_found() {
     let promise = "nobody hears what is not for them, or twice";
     let others = Family::Scope("operator.pairing");
@@ -174,6 +190,8 @@ fn a_push_for_others_is_found() {
 #[test]
 fn versions_that_fall_or_lie_are_found() {
     breaks("versions never fall", vec![presence(1, 1, json!([]))]);
+    let bare = json!({"type": "event", "event": "presence", "seq": 1, "payload": {}});
+    breaks("state has versions", vec![said(bare)]);
     let one = || presence(1, 3, json!([1]));
     breaks(
         "a version names one state",
@@ -262,6 +280,11 @@ fn connections_that_are_not_forgotten_are_found() {
             *admitted = 2;
         }
     });
+    rests("presence is who is there", |gateway, _| {
+        if let Note::Rest { open, .. } = gateway {
+            open.1 = 2;
+        }
+    });
 }
 
 #[test]
@@ -291,6 +314,11 @@ fn who_is_not_current_is_found() {
     change(|note| {
         if let Note::Mirror { versions, .. } = note {
             *versions = (9, 1);
+        }
+    });
+    change(|note| {
+        if let Note::Mirror { reads, .. } = note {
+            *reads = false;
         }
     });
 }
