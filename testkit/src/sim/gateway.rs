@@ -214,6 +214,14 @@ impl Gateway {
         }
     }
 
+    pub(super) fn reply_presence(&mut self, call: Call, id: String, log: &mut Log) {
+        let socket = self.socket(call.conn());
+        if let Some(hub) = &mut self.hub {
+            log.note(Note::Replied(socket, id, hub.presence().len()));
+            hub.reply_presence(call, log.now());
+        }
+    }
+
     pub(super) fn reply(&mut self, call: Call, id: &str, outcome: Outcome, log: &mut Log) {
         let bytes = outcome.payload.as_ref().map_or(0, Json::len);
         let bytes = if bytes + 200 > self.limits.frame {

@@ -63,7 +63,7 @@ impl Gateway {
         let missing = |scope| Outcome::failure(ErrorShape::missing_scope(scope));
         let outcome = match &*request.method {
             "health" => Outcome::success(hub.health(reads).clone()),
-            "system-presence" if reads => Outcome::success(hub.presence().clone()),
+            "system-presence" if reads => return self.reply_presence(call, id, log),
             "system-presence" | "text" if !reads => missing("operator.read"),
             "agent" | "system-event" if !writes => missing("operator.write"),
             "text" if params.later => {
