@@ -1,0 +1,7 @@
+//! Judges a gateway of the OpenClaw Gateway protocol over real sockets.
+//!
+//! The judge shares no code with the gateway of this repository: it has its own JSON and its own
+//! WebSocket framing, so that one mistake cannot hide in both.
+
+pub mod json;
+pub mod wire;

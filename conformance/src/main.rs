@@ -1,0 +1,3 @@
+//! The `openclaw-conformance` command.
+
+fn main() {}
