@@ -3,5 +3,14 @@
 //! The judge shares no code with the gateway of this repository: it has its own JSON and its own
 //! WebSocket framing, so that one mistake cannot hide in both.
 
+pub mod baseline;
+pub mod bench;
+pub mod clause;
+pub mod conn;
 pub mod json;
+pub mod judge;
+pub mod report;
+pub mod scenarios;
+pub mod verdict;
+pub mod watch;
 pub mod wire;
