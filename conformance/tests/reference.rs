@@ -14,9 +14,14 @@ fn passes(protocol: u32) {
     let mut options = support::options(gateway.address, Duration::from_secs(20));
     options.protocol = protocol;
     let report = judge(options).unwrap();
-    let bad = report.findings.iter().filter(|finding| finding.verdict.counts(true));
+    let bad = report
+        .findings
+        .iter()
+        .filter(|finding| finding.verdict.counts(true));
     assert_eq!(bad.count(), 0, "{}", report::text(&report, &[], false));
-    let slow = scenarios::all().into_iter().filter(|scenario| scenario.slow);
+    let slow = scenarios::all()
+        .into_iter()
+        .filter(|scenario| scenario.slow);
     let slow: usize = slow.map(|scenario| scenario.checks.len()).sum();
     assert_eq!(report.findings.len() + slow, scenarios::checks().len());
 }

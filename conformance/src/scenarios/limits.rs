@@ -49,10 +49,10 @@ fn too_large(conn: &mut Conn<'_>, frame: &Frame) -> Result<Ending, Trouble> {
 }
 
 fn sizes(bench: &Bench) -> Result<(), Trouble> {
-    let text = request("c", "connect", bench.params(READ));
+    let text = request("full", "connect", bench.params(READ));
     let mut conn = bench.open()?;
     conn.send_frame(&padded(&text, BEFORE_HELLO))?;
-    let answer = conn.take(bench.patience(), |frame| is_answer(frame, "c"))?;
+    let answer = conn.take(bench.patience(), |frame| is_answer(frame, "full"))?;
     let ok = answer.is_some_and(|answer| answer.flag("ok") == Some(true));
     bench.check("LIM-007/before-hello", ok, || {
         format!("a connect of {BEFORE_HELLO} bytes is not taken")

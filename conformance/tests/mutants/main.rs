@@ -21,6 +21,7 @@ use openclaw_conformance::json::Value;
 use openclaw_conformance::judge::judge;
 use openclaw_conformance::object;
 use openclaw_conformance::scenarios;
+use openclaw_gateway_service::config::limits::LimitsConfig;
 use proxy::Change;
 
 /// A defect.
@@ -51,7 +52,10 @@ const UNTRIPPED: &[(&str, &str)] = &[
     ("FRM-010/others", "needs a gateway that harms others"),
     ("HSK-001/ends", "takes half a minute"),
     ("HSK-001/others", "takes half a minute"),
-    ("HSK-017/early", "needs a gateway that waits for the challenge to be read"),
+    (
+        "HSK-017/early",
+        "needs a gateway that waits for the challenge to be read",
+    ),
     ("LIV-003/ping", "takes half a minute"),
     ("TRN-006/frame", "needs a gateway that reads by packets"),
     ("TRN-006/head", "needs a gateway that reads by packets"),
@@ -120,10 +124,16 @@ fn all() -> Vec<&'static Mutant> {
 }
 
 fn broken(mutant: &Mutant, timeout: Duration) -> BTreeSet<&'static str> {
-    let gateway = support::Gateway::new();
+    let mut limits = LimitsConfig::default();
+    // Every mutant is sent the largest message that it takes.
+    limits.core.frame = 1 << 20;
+    let gateway = support::Gateway::with(limits);
     let address = proxy::start(gateway.address, mutant.change);
     let report = judge(support::options(address, timeout)).unwrap();
-    let bad = report.findings.iter().filter(|finding| finding.verdict.counts(true));
+    let bad = report
+        .findings
+        .iter()
+        .filter(|finding| finding.verdict.counts(true));
     bad.map(|finding| finding.check).collect()
 }
 
@@ -146,7 +156,10 @@ fn every_mutant_breaks_exactly_its_checks() {
         for _ in 0..8 {
             scope.spawn(|| {
                 while let Some(mutant) = { queue.lock().unwrap().pop() } {
-                    if only.as_ref().is_some_and(|only| !mutant.name.contains(only)) {
+                    if only
+                        .as_ref()
+                        .is_some_and(|only| !mutant.name.contains(only))
+                    {
                         continue;
                     }
                     let due = expected(mutant);

@@ -47,7 +47,10 @@ impl Memory {
     pub(crate) fn asked(&self, answer: &Value) -> (String, Value) {
         let id = answer.text("id").unwrap_or("");
         let asked = self.asked.lock().unwrap();
-        asked.get(id).cloned().unwrap_or((String::new(), Value::Null))
+        asked
+            .get(id)
+            .cloned()
+            .unwrap_or((String::new(), Value::Null))
     }
 }
 
@@ -99,7 +102,10 @@ fn connect(client: TcpStream, gateway: SocketAddr, change: Change, mut memory: M
     );
     thread::spawn(move || up(from, server, notes));
     let _ = down(&mut wire, &client, change, &mut memory);
-    if !memory.keep {
+    if memory.keep {
+        // It stays open for as long as the process.
+        std::mem::forget(client);
+    } else {
         let _ = client.shutdown(Shutdown::Both);
     }
 }
@@ -136,27 +142,42 @@ fn up(mut from: TcpStream, mut to: TcpStream, (asked, request, sent): Notes) {
 fn note(mut bytes: &[u8], asked: &Mutex<BTreeMap<String, (String, Value)>>) {
     while let [_, second, rest @ ..] = bytes {
         let (length, rest) = match second & 0x7f {
-            126 if rest.len() > 2 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), &rest[2..]),
+            126 if rest.len() > 2 => (
+                usize::from(u16::from_be_bytes([rest[0], rest[1]])),
+                &rest[2..],
+            ),
             length if length < 126 => (usize::from(length), rest),
             _ => return,
         };
         if rest.len() < length + 4 {
             return;
         }
-        let text: Vec<u8> = (0..length).map(|place| rest[4 + place] ^ rest[place % 4]).collect();
-        let value = std::str::from_utf8(&text).ok().and_then(|text| Value::parse(text).ok());
+        let text: Vec<u8> = (0..length)
+            .map(|place| rest[4 + place] ^ rest[place % 4])
+            .collect();
+        let value = std::str::from_utf8(&text)
+            .ok()
+            .and_then(|text| Value::parse(text).ok());
         if let Some(value) = value
             && let Some(id) = value.text("id")
         {
             let method = value.text("method").unwrap_or("").to_owned();
             let params = value.at("params").cloned().unwrap_or(Value::Null);
-            asked.lock().unwrap().insert(id.to_owned(), (method, params));
+            asked
+                .lock()
+                .unwrap()
+                .insert(id.to_owned(), (method, params));
         }
         bytes = &rest[length + 4..];
     }
 }
 
-fn down(wire: &mut Wire, mut client: &TcpStream, change: Change, memory: &mut Memory) -> Option<()> {
+fn down(
+    wire: &mut Wire,
+    mut client: &TcpStream,
+    change: Change,
+    memory: &mut Memory,
+) -> Option<()> {
     let until = Instant::now() + Duration::from_secs(120);
     let mut head = wire.head(until).ok()?;
     let upgraded = head.status == 101;

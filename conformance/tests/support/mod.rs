@@ -10,6 +10,7 @@ use std::time::Duration;
 use openclaw_conformance::bench::Options;
 use openclaw_conformance::wire::Target;
 use openclaw_gateway_service::agents::echo::Echo;
+use openclaw_gateway_service::config::limits::LimitsConfig;
 use openclaw_gateway_service::environment::Environment;
 use openclaw_gateway_service::secret::Secret;
 use openclaw_gateway_service::secret::resolve::{Resolved, SecretKind, SecretSource};
@@ -28,6 +29,10 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn new() -> Self {
+        Self::with(LimitsConfig::default())
+    }
+
+    pub(crate) fn with(limits: LimitsConfig) -> Self {
         let home = tempfile::tempdir().unwrap();
         let flags = Flags {
             allow_unconfigured: true,
@@ -41,7 +46,7 @@ impl Gateway {
         });
         prepared.plan.listen.truncate(1);
         prepared.plan.listen[0].address.set_port(0);
-        let service = Service::bind(prepared).unwrap();
+        let service = Service::bind(prepared).unwrap().with_limits(limits);
         let (address, stopper) = (service.addresses()[0], service.stopper());
         thread::spawn(move || {
             threads::run(|executor| service.run_with(executor, Arc::new(Echo)));
