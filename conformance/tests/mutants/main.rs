@@ -153,7 +153,7 @@ fn every_mutant_breaks_exactly_its_checks() {
     let wrong = Mutex::new(Vec::new());
     let only = std::env::var("MUTANT").ok();
     thread::scope(|scope| {
-        for _ in 0..8 {
+        for _ in 0..12 {
             scope.spawn(|| {
                 while let Some(mutant) = { queue.lock().unwrap().pop() } {
                     if only
