@@ -129,10 +129,13 @@ fn play(bench: &Bench, scenario: &Scenario) -> Result<(), Unusable> {
 fn preflight(bench: &Bench) -> Result<(), Unusable> {
     let at = &bench.options.target.authority;
     let mut wire = Wire::connect(at, bench.patience()).map_err(|error| {
-        Unusable(match error.kind() {
-            io::ErrorKind::ConnectionRefused => format!("nobody listens on {at}"),
-            io::ErrorKind::TimedOut => format!("{at} does not take connections in time"),
-            _ => format!("cannot connect to {at}: {error}"),
+        let kind = error.kind();
+        Unusable(if kind == io::ErrorKind::ConnectionRefused {
+            format!("nobody listens on {at}")
+        } else if kind == io::ErrorKind::TimedOut {
+            format!("{at} does not take connections in time")
+        } else {
+            format!("cannot connect to {at}: {error}")
         })
     })?;
     let line = format!("GET {}", bench.options.target.path);

@@ -25,6 +25,7 @@ struct Cli {
 
 #[derive(FromArgs)]
 #[argh(subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one")]
 enum Command {
     Gateway(Gateway),
     List(List),

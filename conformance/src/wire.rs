@@ -427,10 +427,13 @@ fn left(until: Instant) -> Result<Duration, Stop> {
 }
 
 fn pass(error: &io::Error) -> Result<(), Stop> {
-    match error.kind() {
-        ErrorKind::Interrupted => Ok(()),
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => Err(Stop::Late),
-        kind => Err(Stop::Broken(kind)),
+    let kind = error.kind();
+    if kind == ErrorKind::Interrupted {
+        Ok(())
+    } else if matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut) {
+        Err(Stop::Late)
+    } else {
+        Err(Stop::Broken(kind))
     }
 }
 

@@ -191,7 +191,7 @@ fn tools(bench: &Bench) -> Result<(), Trouble> {
     })?;
     let is_tool =
         |frame: &Value| is_of(frame, &key) && frame.text("payload.stream") == Some("tool");
-    let used = conn.heard.iter().any(|frame| is_tool(frame));
+    let used = conn.heard.iter().any(is_tool);
     if used {
         bench.judge("EVT-008/asked", Ok(()));
     } else if told(&conn, &key).is_none_or(|text| text.contains(&bench.options.tool_message)) {
