@@ -6,11 +6,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::clause::{self, Level};
 use crate::conn::Conn;
 use crate::json::Value;
 use crate::object;
-use crate::verdict::Verdict;
+use crate::verdict::{Verdict, Verdicts};
 use crate::wire::{Head, Stop, Target, Wire};
 
 /// How a gateway is judged.
@@ -138,7 +137,7 @@ pub struct Bench {
     names: Cell<u32>,
     conns: Cell<u32>,
     until: Cell<Instant>,
-    verdicts: RefCell<BTreeMap<&'static str, Verdict>>,
+    verdicts: Verdicts,
     transcript: RefCell<String>,
 }
 
@@ -156,7 +155,7 @@ impl Bench {
             names: Cell::new(0),
             conns: Cell::new(0),
             until: Cell::new(Instant::now()),
-            verdicts: RefCell::default(),
+            verdicts: Verdicts::default(),
             transcript: RefCell::default(),
         }
     }
@@ -174,7 +173,7 @@ impl Bench {
 
     /// The verdicts so far.
     pub fn verdicts(&self) -> BTreeMap<&'static str, Verdict> {
-        self.verdicts.borrow().clone()
+        self.verdicts.all()
     }
 
     /// A name that nobody else uses.
@@ -213,8 +212,7 @@ impl Bench {
 
     /// Judges a check by what was found.
     pub fn judge(&self, id: &'static str, kept: Result<(), String>) {
-        let level = clause::of(id).map_or(Level::Must, |clause| clause.level);
-        self.put(id, Verdict::of(level, kept));
+        self.verdicts.judge(id, kept);
     }
 
     /// Judges how a conversation ended by the endings that are acceptable.
@@ -227,24 +225,13 @@ impl Bench {
 
     /// Says that a check does not concern this gateway.
     pub fn not_applicable(&self, id: &'static str, why: &str) {
-        self.put(id, Verdict::NotApplicable(why.to_owned()));
+        self.verdicts
+            .put(id, Verdict::NotApplicable(why.to_owned()));
     }
 
     /// Says of a check that nothing has judged that it cannot be judged.
     pub fn leave(&self, id: &'static str, why: &str) {
-        let mut verdicts = self.verdicts.borrow_mut();
-        verdicts
-            .entry(id)
-            .or_insert_with(|| Verdict::Untestable(why.to_owned()));
-    }
-
-    fn put(&self, id: &'static str, verdict: Verdict) {
-        let mut verdicts = self.verdicts.borrow_mut();
-        let graver = match verdicts.remove(id) {
-            Some(earlier) => earlier.graver(verdict),
-            None => verdict,
-        };
-        verdicts.insert(id, graver);
+        self.verdicts.leave(id, why);
     }
 
     /// Opens a socket.

@@ -1,8 +1,10 @@
-//! The clauses: what the protocol asks of a gateway, one sentence each, with ids that are never
-//! used again.
+//! The clauses: what the protocol asks of a gateway and of a client, one sentence each, with ids that
+//! are never used again.
 
+mod clients;
 mod table;
 
+pub use clients::CLIENTS;
 pub use table::TABLE;
 
 use std::fmt::{self, Write};
@@ -28,11 +30,31 @@ impl fmt::Display for Level {
     }
 }
 
+/// Whom a clause judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// A gateway.
+    Gateway,
+    /// A client.
+    Client,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gateway => "gateway",
+            Self::Client => "client",
+        })
+    }
+}
+
 /// One numbered sentence of the protocol.
 #[derive(Clone, Copy, Debug)]
 pub struct Clause {
-    /// Its id.
+    /// Its id; the numbers of clauses for clients begin at 101.
     pub id: &'static str,
+    /// Whom it judges.
+    pub judges: Side,
     /// How much it asks for.
     pub level: Level,
     /// The oldest protocol version that has it.
@@ -71,11 +93,16 @@ pub const AREAS: [(&str, &str); 14] = [
     ("NOD", "nodes"),
 ];
 
+/// Every clause, those for gateways first.
+pub fn all() -> impl Iterator<Item = &'static Clause> {
+    TABLE.iter().chain(&CLIENTS)
+}
+
 /// The clause of a check: what stands before the slash of its id.
 #[must_use]
 pub fn of(check: &str) -> Option<&'static Clause> {
     let id = check.split('/').next()?;
-    TABLE.iter().find(|clause| clause.id == id)
+    all().find(|clause| clause.id == id)
 }
 
 /// The page that lists all clauses; `checks` are the ids of all checks.
@@ -83,14 +110,14 @@ pub fn of(check: &str) -> Option<&'static Clause> {
 pub fn markdown(checks: &[&str]) -> String {
     let mut page = String::from(
         "# Clauses\n\n\
-         What a gateway of the protocol is held to. Written by `openclaw-conformance list --markdown`; a test fails \
-         when this page differs.\nA clause whose last column is empty is not checked yet.\n",
+         What a gateway and a client of the protocol are held to. Written by `openclaw-conformance list --markdown`; a \
+         test fails when this page differs.\nA clause whose last column is empty is not checked yet.\n",
     );
     for (area, name) in AREAS {
-        let rows = TABLE.iter().filter(|clause| clause.id.starts_with(area));
+        let rows = all().filter(|clause| clause.id.starts_with(area));
         let _ = write!(
             page,
-            "\n## {area}: {name}\n\n| id | level | protocol | clause | source | checks |\n|---|---|---|---|---|---|\n"
+            "\n## {area}: {name}\n\n| id | judges | level | protocol | clause | source | checks |\n|---|---|---|---|---|---|---|\n"
         );
         for clause in rows {
             let versions = match (clause.since, clause.until) {
@@ -105,8 +132,9 @@ pub fn markdown(checks: &[&str]) -> String {
                 .collect();
             let _ = writeln!(
                 page,
-                "| {} | {} | {versions} | {} | {} | {} |",
+                "| {} | {} | {} | {versions} | {} | {} | {} |",
                 clause.id,
+                clause.judges,
                 clause.level,
                 clause.says,
                 clause.source,

@@ -1,22 +1,22 @@
 //! The `openclaw-conformance` command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use argh::FromArgs;
 use openclaw_conformance::baseline::Baseline;
 use openclaw_conformance::bench::Options;
-use openclaw_conformance::judge::judge;
+use openclaw_conformance::judge::{Report, judge};
 use openclaw_conformance::wire::Target;
-use openclaw_conformance::{clause, report, scenarios};
+use openclaw_conformance::{clause, client, report, scenarios};
 
-/// The exit code for a gateway that did something unexpected.
+/// The exit code for a peer that did something unexpected.
 const UNEXPECTED: u8 = 1;
 /// The exit code for a judge that could not judge.
 const AT_FAULT: u8 = 2;
 
-/// Judges a gateway of the OpenClaw Gateway protocol. Exit code 0: all as expected; 1: not; 2: it could not be judged.
+/// Judges a gateway or a client of the OpenClaw Gateway protocol. Exit code 0: all as expected; 1: not; 2: it could not be judged.
 #[derive(FromArgs)]
 struct Cli {
     #[argh(subcommand)]
@@ -28,6 +28,7 @@ struct Cli {
 #[expect(clippy::large_enum_variant, reason = "there is one")]
 enum Command {
     Gateway(Gateway),
+    Client(Client),
     List(List),
 }
 
@@ -83,6 +84,42 @@ struct Gateway {
     /// what makes the agent use a tool
     #[argh(option)]
     tool_message: Option<String>,
+}
+
+/// Judge a client. It is started some forty times, each time to do one job with a gateway that we play.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "client")]
+struct Client {
+    /// the command line that starts it, for `sh -c`; docs/conformance.md says what it has to do
+    #[argh(option)]
+    command: String,
+    /// judge only checks whose id begins so; may be given more than once
+    #[argh(option)]
+    only: Vec<String>,
+    /// let SHOULD count
+    #[argh(switch)]
+    strict: bool,
+    /// make the checks that take a minute as well
+    #[argh(switch)]
+    slow: bool,
+    /// the protocol version to speak: 3 or 4 (4)
+    #[argh(option, default = "4")]
+    protocol: u32,
+    /// a file of checks that are expected to fail
+    #[argh(option)]
+    baseline: Option<PathBuf>,
+    /// text, json or junit (text)
+    #[argh(option, default = "Format::Text")]
+    format: Format,
+    /// write every conversation into this folder
+    #[argh(option)]
+    transcripts: Option<PathBuf>,
+    /// seconds to wait for anything that must come (10)
+    #[argh(option, default = "10.0")]
+    timeout: f64,
+    /// list the checks that passed as well
+    #[argh(switch)]
+    verbose: bool,
 }
 
 /// List the checks.
@@ -142,8 +179,9 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(String, ExitCode), String> {
     match cli.command {
         Command::Gateway(gateway) => gateway.run(),
+        Command::Client(client) => client.run(),
         Command::List(List { markdown }) => {
-            let checks = scenarios::checks();
+            let checks = [scenarios::checks(), client::scenarios::checks()].concat();
             let page = if markdown {
                 clause::markdown(&checks)
             } else {
@@ -157,48 +195,18 @@ fn run(cli: Cli) -> Result<(String, ExitCode), String> {
 impl Gateway {
     fn run(self) -> Result<(String, ExitCode), String> {
         let checks = scenarios::checks();
-        let baseline = self.baseline(&checks)?;
+        let baseline = baseline(self.baseline.as_deref(), &checks)?;
         let (strict, format, verbose) = (self.strict, self.format, self.verbose);
         let options = self.options(&checks)?;
         let report = judge(options).map_err(|unusable| unusable.to_string())?;
-        let surprises = baseline.surprises(&report, strict);
-        let page = match format {
-            Format::Text => report::text(&report, &surprises, verbose),
-            Format::Json => report::json(&report, &surprises),
-            Format::Junit => report::junit(&report, &surprises),
-        };
-        let code = if surprises.is_empty() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::from(UNEXPECTED)
-        };
-        Ok((page, code))
-    }
-
-    fn baseline(&self, checks: &[&str]) -> Result<Baseline, String> {
-        let Some(path) = &self.baseline else {
-            return Ok(Baseline::default());
-        };
-        let shown = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
-        Baseline::parse(&text, checks).map_err(|why| format!("{shown}: {why}"))
+        Ok(told(&report, &baseline, strict, format, verbose))
     }
 
     fn options(self, checks: &[&str]) -> Result<Options, String> {
-        if !(3..=4).contains(&self.protocol) {
-            return Err("--protocol is 3 or 4".to_owned());
-        }
-        if !(0.05..=600.0).contains(&self.timeout) {
-            return Err("--timeout is a number of seconds from 0.05 to 600".to_owned());
-        }
-        for prefix in &self.only {
-            if !checks.iter().any(|check| check.starts_with(prefix)) {
-                return Err(format!("no check begins with {prefix}: see `list`"));
-            }
-        }
+        let timeout = checked(self.protocol, self.timeout, &self.only, checks)?;
         let mut options = Options::new(Target::parse(&self.url)?, &self.token);
         options.protocol = self.protocol;
-        options.timeout = Duration::from_secs_f64(self.timeout);
+        options.timeout = timeout;
         options.slow = self.slow;
         options.only = self.only;
         options.transcripts = self.transcripts;
@@ -215,4 +223,77 @@ impl Gateway {
         }
         Ok(options)
     }
+}
+
+impl Client {
+    fn run(self) -> Result<(String, ExitCode), String> {
+        let checks = client::scenarios::checks();
+        let baseline = baseline(self.baseline.as_deref(), &checks)?;
+        let mut options = client::Options::new(&self.command);
+        options.timeout = checked(self.protocol, self.timeout, &self.only, &checks)?;
+        options.protocol = self.protocol;
+        options.slow = self.slow;
+        options.only = self.only;
+        options.transcripts = self.transcripts;
+        let report = client::judge::judge(&options).map_err(|unusable| unusable.to_string())?;
+        Ok(told(
+            &report,
+            &baseline,
+            self.strict,
+            self.format,
+            self.verbose,
+        ))
+    }
+}
+
+fn baseline(path: Option<&Path>, checks: &[&str]) -> Result<Baseline, String> {
+    let Some(path) = path else {
+        return Ok(Baseline::default());
+    };
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
+    Baseline::parse(&text, checks).map_err(|why| format!("{shown}: {why}"))
+}
+
+/// Looks at what both sides are asked with, and gives the timeout.
+fn checked(
+    protocol: u32,
+    timeout: f64,
+    only: &[String],
+    checks: &[&str],
+) -> Result<Duration, String> {
+    if !(3..=4).contains(&protocol) {
+        return Err("--protocol is 3 or 4".to_owned());
+    }
+    if !(0.05..=600.0).contains(&timeout) {
+        return Err("--timeout is a number of seconds from 0.05 to 600".to_owned());
+    }
+    for prefix in only {
+        if !checks.iter().any(|check| check.starts_with(prefix)) {
+            return Err(format!("no check begins with {prefix}: see `list`"));
+        }
+    }
+    Ok(Duration::from_secs_f64(timeout))
+}
+
+/// The page, and the exit code that goes with it.
+fn told(
+    report: &Report,
+    baseline: &Baseline,
+    strict: bool,
+    format: Format,
+    verbose: bool,
+) -> (String, ExitCode) {
+    let surprises = baseline.surprises(report, strict);
+    let page = match format {
+        Format::Text => report::text(report, &surprises, verbose),
+        Format::Json => report::json(report, &surprises),
+        Format::Junit => report::junit(report, &surprises),
+    };
+    let code = if surprises.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(UNEXPECTED)
+    };
+    (page, code)
 }

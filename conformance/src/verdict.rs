@@ -1,15 +1,17 @@
 //! What is said of one check.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::clause::Level;
+use crate::clause::{self, Level};
 
 /// What became of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The clause was kept.
     Pass,
-    /// It does not concern this gateway.
+    /// It does not concern this peer.
     NotApplicable(String),
     /// A SHOULD was not kept.
     Warn(String),
@@ -55,7 +57,7 @@ impl Verdict {
         }
     }
 
-    /// Whether it counts against the gateway.
+    /// Whether it counts against the peer.
     #[must_use]
     pub const fn counts(&self, strict: bool) -> bool {
         match self {
@@ -93,6 +95,42 @@ impl fmt::Display for Verdict {
             Some(why) => write!(f, ": {why}"),
             None => Ok(()),
         }
+    }
+}
+
+/// The verdicts so far; a check that is judged more often keeps the gravest.
+#[derive(Debug, Default)]
+pub struct Verdicts(RefCell<BTreeMap<&'static str, Verdict>>);
+
+impl Verdicts {
+    /// Judges a check by what was found.
+    pub fn judge(&self, id: &'static str, kept: Result<(), String>) {
+        let level = clause::of(id).map_or(Level::Must, |clause| clause.level);
+        self.put(id, Verdict::of(level, kept));
+    }
+
+    /// Keeps the graver of a verdict and an earlier one.
+    pub fn put(&self, id: &'static str, verdict: Verdict) {
+        let mut verdicts = self.0.borrow_mut();
+        let graver = match verdicts.remove(id) {
+            Some(earlier) => earlier.graver(verdict),
+            None => verdict,
+        };
+        verdicts.insert(id, graver);
+    }
+
+    /// Says of a check that nothing has judged that it cannot be judged.
+    pub fn leave(&self, id: &'static str, why: &str) {
+        let mut verdicts = self.0.borrow_mut();
+        verdicts
+            .entry(id)
+            .or_insert_with(|| Verdict::Untestable(why.to_owned()));
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> BTreeMap<&'static str, Verdict> {
+        self.0.borrow().clone()
     }
 }
 

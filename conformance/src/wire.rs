@@ -315,6 +315,26 @@ impl Wire {
             .ok_or_else(|| Stop::Wrong("the head of the answer is not HTTP/1.1".into()))
     }
 
+    /// Reads the head of a request, with the empty line that ends it.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn request(&mut self, until: Instant) -> Result<String, Stop> {
+        let wrong = || Stop::Wrong("what came is no HTTP request".into());
+        let end = loop {
+            if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
+                break end + 4;
+            }
+            let start = &self.buffer[..self.buffer.len().min(4)];
+            if !b"GET ".starts_with(start) || self.buffer.len() > MAX_HEAD {
+                return Err(wrong());
+            }
+            self.more(until)?;
+        };
+        let head: Vec<u8> = self.buffer.drain(..end).collect();
+        String::from_utf8(head).map_err(|_| wrong())
+    }
+
     /// Reads as many bytes.
     ///
     /// # Errors

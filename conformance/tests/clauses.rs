@@ -2,27 +2,31 @@
 
 use std::collections::BTreeSet;
 
-use openclaw_conformance::clause::{self, AREAS, TABLE};
-use openclaw_conformance::scenarios;
+use openclaw_conformance::clause::{self, AREAS, Side};
 use openclaw_conformance::watch::THROUGHOUT;
+use openclaw_conformance::{client, scenarios};
 use openclaw_protocol_core::fault::PeerFault;
 use openclaw_protocol_core::hello::VersionRange;
 
 const PAGE: &str = include_str!("../../docs/clauses.md");
 
+fn checks() -> Vec<&'static str> {
+    [scenarios::checks(), client::scenarios::checks()].concat()
+}
+
 #[test]
 fn the_page_of_clauses_is_the_one_that_is_written() {
     assert!(
-        PAGE == clause::markdown(&scenarios::checks()),
+        PAGE == clause::markdown(&checks()),
         "run: openclaw-conformance list --markdown > docs/clauses.md"
     );
 }
 
 #[test]
 fn ids_are_used_once_and_belong_to_an_area() {
-    let ids: BTreeSet<&str> = TABLE.iter().map(|clause| clause.id).collect();
-    assert_eq!(ids.len(), TABLE.len());
-    for clause in &TABLE {
+    let ids: BTreeSet<&str> = clause::all().map(|clause| clause.id).collect();
+    assert_eq!(ids.len(), clause::all().count());
+    for clause in clause::all() {
         let (area, number) = clause.id.split_once('-').expect("an area and a number");
         assert!(AREAS.iter().any(|(own, _)| *own == area), "{}", clause.id);
         assert!(
@@ -30,6 +34,8 @@ fn ids_are_used_once_and_belong_to_an_area() {
             "{}",
             clause.id
         );
+        let late = number.parse::<u32>().is_ok_and(|number| number > 100);
+        assert_eq!(late, clause.judges == Side::Client, "{}", clause.id);
         assert!(
             clause.says.ends_with('.') && !clause.source.is_empty(),
             "{}",
@@ -40,7 +46,7 @@ fn ids_are_used_once_and_belong_to_an_area() {
 
 #[test]
 fn every_check_has_a_clause_and_one_owner() {
-    let checks = scenarios::checks();
+    let checks = checks();
     let different: BTreeSet<&&str> = checks.iter().collect();
     assert_eq!(different.len(), checks.len());
     for check in checks {
@@ -54,6 +60,17 @@ fn every_check_has_a_clause_and_one_owner() {
                 .iter()
                 .all(|check| !THROUGHOUT.contains(check))
         );
+    }
+    for (own, side) in [
+        (scenarios::checks(), Side::Gateway),
+        (client::scenarios::checks(), Side::Client),
+    ] {
+        for check in own {
+            assert!(
+                clause::of(check).is_some_and(|clause| clause.judges == side),
+                "{check}"
+            );
+        }
     }
 }
 

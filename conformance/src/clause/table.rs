@@ -1,7 +1,7 @@
-//! The table of clauses.
+//! The table of clauses for gateways.
 
-use super::Clause;
 use super::Level::{self, May, Must, Should};
+use super::{Clause, Side};
 
 const fn row(
     id: &'static str,
@@ -12,6 +12,7 @@ const fn row(
 ) -> Clause {
     Clause {
         id,
+        judges: Side::Gateway,
         level,
         since,
         until: None,
