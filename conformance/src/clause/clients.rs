@@ -65,7 +65,7 @@ pub static CLIENTS: [Clause; 57] = [
     row("EVT-103", Should, 4, "Numbers start over with a connection, which is no gap.", "observed: seq and stateVersion"),
     row("IDM-101", Must, 3, "An agent request that may have been heard is repeated only under its key and with its body.", "observed: agent, repeats"),
     row("IDM-102", Should, 3, "A run whose connection ended is taken up again over the next, and its end is told.", "observed: agent, repeats and agent.wait"),
-    row("IDM-103", Must, 4, "in_flight, the answer to a repeat, is not taken for the end of a run.", "observed: agent, repeats"),
+    row("IDM-103", Must, 4, "in_flight, the answer to a repeat while the run goes on, is not taken for its end.", "observed: agent, repeats"),
     row("LIM-101", Must, 3, "A message within the announced maxPayload is taken.", "observed: hello-ok, field by field"),
     row("LIV-101", Must, 3, "A ping is answered with a pong of the same bytes, before hello as well.", "observed: transport and frames; RFC 6455, section 5.5"),
     row("LIV-102", Must, 3, "A pong that nobody asked for is passed over.", "RFC 6455, section 5.5.3"),

@@ -1,10 +1,11 @@
 //! Agent runs: two stages, pushes between them, and connections that end on the way.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Scenario, scenario};
 use crate::bench::Trouble;
 use crate::client::Job;
+use crate::client::program::Exit;
 use crate::client::session::{Session, now_ms};
 use crate::client::stage::{MARK, Stage};
 use crate::json::Value;
@@ -21,12 +22,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     scenario("failed run", Job::Run, &["RUN-104/told"], failed),
     scenario("end at once", Job::Run, &["RUN-105/at-once"], at_once),
     scenario("unheard run", Job::Run, &["IDM-101/same"], unheard),
-    scenario(
-        "lost run",
-        Job::Run,
-        &["IDM-102/joins", "IDM-103/in-flight"],
-        lost,
-    ),
+    scenario("lost run", Job::Run, &["IDM-102/joins"], lost),
+    scenario("run in flight", Job::Run, &["IDM-103/in-flight"], in_flight),
 ];
 
 /// How long a run goes on after its acknowledgement.
@@ -205,8 +202,7 @@ fn again<'s, 'a>(stage: &'s Stage<'a>) -> Result<Option<Session<'s, 'a>>, Troubl
     Ok(Some(session))
 }
 
-/// The connection ends when the run has been acknowledged. The gateway answers a repeat with
-/// `in_flight`, as the reference does, and tells the end to who waits for it and then repeats.
+/// The connection ends when the run has been acknowledged.
 fn lost(stage: &Stage<'_>) -> Result<(), Trouble> {
     let mut session = stage.greeted()?;
     let request = session.request("agent")?;
@@ -219,53 +215,58 @@ fn lost(stage: &Stage<'_>) -> Result<(), Trouble> {
             Some(exit) => exit.to_string(),
             None => "it does not come back in time".to_owned(),
         });
-        stage.not_applicable("IDM-103/in-flight", "it does not repeat the request");
         return Ok(());
     };
-    let (mut repeated, mut waited) = (false, false);
-    let until = stage.deadline(stage.patience());
-    let exit = loop {
-        session.listen(Duration::from_millis(5))?;
-        let method = |name: &'static str| move |frame: &Value| frame.text("method") == Some(name);
-        if let Some(repeat) = session.take(Duration::ZERO, method("agent"))? {
-            if waited {
-                session.answer(&repeat, end(&request))?;
-            } else {
-                let payload = object! {"runId": key(&repeat), "status": "in_flight"};
-                session.answer(&repeat, payload.with("mark", "in flight"))?;
-            }
-            repeated = true;
-        }
-        if let Some(wait) = session.take(Duration::ZERO, method("agent.wait"))? {
-            waited = true;
-            session.answer(&wait, end(&request).without("result"))?;
-        }
-        if let Some(exit) = stage.ended_within(&mut session, Duration::ZERO)? {
-            break Some(exit);
-        }
-        if std::time::Instant::now() >= until {
-            break None;
-        }
-    };
-    let shown = |exit: &Option<_>| match exit {
-        Some(exit) => format!("{exit}"),
-        None => "the client does not end".to_owned(),
-    };
-    let joined = exit
-        .as_ref()
-        .is_some_and(|exit: &crate::client::program::Exit| exit.tells(&[MARK]));
-    stage.check("IDM-102/joins", joined, || shown(&exit));
-    if repeated {
-        let taken = exit.as_ref().is_some_and(|exit| {
-            exit.code == Some(0)
-                && exit
-                    .printed
-                    .iter()
-                    .any(|value| value.text("mark") == Some("in flight"))
-        });
-        stage.check("IDM-103/in-flight", !taken, || shown(&exit));
-    } else {
-        stage.not_applicable("IDM-103/in-flight", "it does not repeat the request");
-    }
+    let exit = told_by_repeat(stage, &mut session)?;
+    let joined = exit.as_ref().is_some_and(|exit| exit.tells(&[MARK]));
+    stage.check("IDM-102/joins", joined, || shown(exit.as_ref()));
     Ok(())
+}
+
+/// A run that goes on already under the key: the end is told to who waits for it and then repeats.
+fn in_flight(stage: &Stage<'_>) -> Result<(), Trouble> {
+    let mut session = stage.greeted()?;
+    let exit = told_by_repeat(stage, &mut session)?;
+    let taken = exit.as_ref().is_some_and(|exit| {
+        let mut marks = exit.printed.iter().map(|value| value.text("mark"));
+        exit.code == Some(0) && marks.any(|mark| mark == Some("in flight"))
+    });
+    stage.check("IDM-103/in-flight", !taken, || shown(exit.as_ref()));
+    Ok(())
+}
+
+/// Answers `agent` with `in_flight`, as the reference does to a repeat, until `agent.wait` was
+/// answered, and waits for the client's end.
+fn told_by_repeat(
+    stage: &Stage<'_>,
+    session: &mut Session<'_, '_>,
+) -> Result<Option<Exit>, Trouble> {
+    let is = |name: &'static str| move |frame: &Value| frame.text("method") == Some(name);
+    let mut waited = false;
+    let until = stage.deadline(stage.patience());
+    loop {
+        if let Some(exit) = stage.ended_within(session, Duration::ZERO)? {
+            return Ok(Some(exit));
+        }
+        if let Some(request) = session.take(Duration::ZERO, is("agent"))? {
+            if waited {
+                session.answer(&request, end(&request))?;
+            } else {
+                let payload = object! {"runId": key(&request), "status": "in_flight"};
+                session.answer(&request, payload.with("mark", "in flight"))?;
+            }
+        }
+        if let Some(wait) = session.take(Duration::ZERO, is("agent.wait"))? {
+            waited = true;
+            let run = wait.text("params.runId").unwrap_or("");
+            session.answer(&wait, object! {"runId": run, "status": "ok", "mark": MARK})?;
+        }
+        if Instant::now() >= until {
+            return Ok(None);
+        }
+    }
+}
+
+fn shown(exit: Option<&Exit>) -> String {
+    exit.map_or("the client does not end".to_owned(), ToString::to_string)
 }
