@@ -1,5 +1,6 @@
 //! The client under test: one process group, what it prints, and how it ends.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
@@ -19,7 +20,7 @@ const TAIL: usize = 400;
 /// How often is looked whether it has ended.
 const LOOK: Duration = Duration::from_millis(5);
 /// How long what it printed may take to arrive after it has ended.
-const ARRIVES: Duration = Duration::from_millis(500);
+const ARRIVES: Duration = Duration::from_secs(3);
 
 /// A program that runs; dropping it ends it and whatever it started.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub struct Program {
     group: Option<Pid>,
     stdout: Printed,
     stderr: Printed,
+    exit: OnceCell<Exit>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -106,6 +108,7 @@ impl Program {
             group,
             stdout,
             stderr,
+            exit: OnceCell::new(),
         })
     }
 
@@ -114,6 +117,15 @@ impl Program {
     /// The process is left unreaped, so that nobody else is given its id before the group is ended.
     #[must_use]
     pub fn ended(&self) -> Option<Exit> {
+        if self.exit.get().is_none()
+            && let Some(exit) = self.look()
+        {
+            let _ = self.exit.set(exit);
+        }
+        self.exit.get().cloned()
+    }
+
+    fn look(&self) -> Option<Exit> {
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         let status = waitid(WaitId::Pid(self.group?), look).ok().flatten()?;
         let until = Instant::now() + ARRIVES;

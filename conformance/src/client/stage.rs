@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -67,14 +67,15 @@ pub struct Stage<'a> {
     pub verdicts: Verdicts,
     /// The client.
     pub program: Program,
-    listener: Option<TcpListener>,
+    listener: TcpListener,
+    _silent: Option<[TcpStream; 2]>,
     until: Instant,
     transcript: RefCell<String>,
     connections: Cell<u32>,
 }
 
 impl<'a> Stage<'a> {
-    /// Listens, or only makes sure that nobody does, and starts the client on a job.
+    /// Listens, or sends the client to where nobody listens, and starts the client on a job.
     ///
     /// # Errors
     /// Those of the operating system.
@@ -86,9 +87,17 @@ impl<'a> Stage<'a> {
         within: Duration,
     ) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
+        let mut address = listener.local_addr()?;
+        let silent = if listens {
+            None
+        } else {
+            // The port of a connection is one where nobody listens, and nobody can.
+            let silent = TcpStream::connect(address)?;
+            address = silent.local_addr()?;
+            Some((silent, listener.accept()?))
+        };
         listener.set_nonblocking(true)?;
-        let url = format!("ws://{}", listener.local_addr()?);
-        let listener = listens.then_some(listener);
+        let url = format!("ws://{address}");
         let env = [
             ("OPENCLAW_GATEWAY_URL", url.as_str()),
             ("OPENCLAW_GATEWAY_TOKEN", shared.token.as_str()),
@@ -100,6 +109,7 @@ impl<'a> Stage<'a> {
             verdicts: Verdicts::default(),
             program: Program::start(&options.command, &env)?,
             listener,
+            _silent: silent.map(|(silent, (accepted, _))| [silent, accepted]),
             until: Instant::now() + within,
             transcript: RefCell::default(),
             connections: Cell::new(0),
@@ -157,9 +167,8 @@ impl<'a> Stage<'a> {
         loop {
             // What it did before it ended counts.
             let ended = self.program.ended().is_some();
-            let accepted = self.listener.as_ref().map(TcpListener::accept);
-            match accepted {
-                Some(Ok((stream, _))) => {
+            match self.listener.accept() {
+                Ok((stream, _)) => {
                     let number = self.connections.get() + 1;
                     self.connections.set(number);
                     self.note(number, "<", "a connection comes");
@@ -169,10 +178,8 @@ impl<'a> Stage<'a> {
                     stream.set_nonblocking(false)?;
                     return Ok(Some(Wire::new(stream)?));
                 }
-                Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => {
-                    return Err(error.into());
-                }
-                Some(Err(_)) | None => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error.into()),
             }
             if self.program.floods() {
                 return Err(Trouble("the client prints without end".into()));

@@ -108,22 +108,21 @@ impl Watch {
     }
 
     fn order(&mut self, frame: &Frame) -> Result<(), String> {
-        if frame.reserved != 0 {
-            return Err("a frame has reserved bits".to_owned());
-        }
         match frame.opcode {
             wire::CLOSE | wire::PING | wire::PONG => {
-                let kept = frame.fin && frame.payload.len() <= 125;
+                let kept = frame.reserved == 0 && frame.fin && frame.payload.len() <= 125;
                 return kept
                     .then_some(())
-                    .ok_or_else(|| "a control frame is long or cut".to_owned());
+                    .ok_or_else(|| "a control frame is long, cut or marked".to_owned());
             }
             wire::TEXT | wire::BINARY if self.under_way.is_none() => self.opcode = frame.opcode,
             wire::CONTINUATION if self.under_way.is_some() => {}
             other => return Err(format!("a frame with opcode {other} is out of order")),
         }
         self.under_way = (!frame.fin).then_some(self.opcode);
-        Ok(())
+        let kept = frame.reserved == 0;
+        kept.then_some(())
+            .ok_or_else(|| "a frame has reserved bits".to_owned())
     }
 
     /// Looks at a message, and reads it where it can be read.

@@ -141,7 +141,7 @@ pub(super) fn wrong_token() -> Value {
 fn accept(stage: &Stage<'_>) -> Result<(), Trouble> {
     let mut session = crate::client::session::Session::new(stage, stage.wire()?, 1);
     session.asked()?;
-    let wrong = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+    let wrong = "AAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     let head: Vec<String> = session
         .grant()
         .split("\r\n")
