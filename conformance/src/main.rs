@@ -25,7 +25,6 @@ struct Cli {
 
 #[derive(FromArgs)]
 #[argh(subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one")]
 enum Command {
     Gateway(Gateway),
     Client(Client),

@@ -66,6 +66,7 @@ fn wrong_arguments_are_the_fault_of_who_typed_them() {
     for args in [
         &[][..],
         &["client"],
+        &["client", "--command", "true", "--protocol", "2"],
         &["gateway"],
         &["gateway", "--url", "http://127.0.0.1:1"],
         &["gateway", "--url", url, "--protocol", "5"],

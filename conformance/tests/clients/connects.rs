@@ -29,6 +29,18 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         }),
         &["HSK-102/versions"],
     ),
+    // Breaks nothing where version 4 is spoken.
+    mutant(
+        "offers version 4 only",
+        Says(|_, value| {
+            vec![if is(&value, "connect") {
+                set(value, "params.minProtocol", 4)
+            } else {
+                value
+            }]
+        }),
+        &[],
+    ),
     mutant(
         "is a robot",
         Says(|_, value| vec![set(value, "params.client.mode", "robot")]),

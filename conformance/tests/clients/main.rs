@@ -95,14 +95,13 @@ fn the_client_under_test() {
         end(adapter::job(&url, PATIENCE).is_ok());
     };
     let url = proxy::start(&url, &mutant.change);
-    match mutant.change {
-        Change::Storm => end(adapter::job(&url, STORM).is_ok()),
-        Change::Pride => {
-            let _ = adapter::job(&url, PATIENCE);
-            end(true);
-        }
-        _ => end(adapter::job(&url, PATIENCE).is_ok()),
-    }
+    let patience = if matches!(mutant.change, Change::Storm) {
+        STORM
+    } else {
+        PATIENCE
+    };
+    let well = adapter::job(&url, patience).is_ok();
+    end(well || matches!(mutant.change, Change::Pride));
 }
 
 /// Ends at once, whatever the proxy still does.
@@ -206,6 +205,33 @@ fn every_mutant_breaks_exactly_its_checks() {
     });
     let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_client_that_does_not_end_is_not_waited_for_for_ever() {
+    let mut options = options("", Duration::from_secs(5));
+    options.command = format!("{}; sleep 600", options.command.replace("exec ", ""));
+    let why = judge(&options).unwrap_err();
+    assert!(why.0.contains("does not end"), "{why}");
+}
+
+#[test]
+fn a_client_that_does_not_print_the_answer_is_told_what_to_do() {
+    let mut options = options("", Duration::from_secs(5));
+    options.command = format!("({}) >&2", options.command);
+    let why = judge(&options).unwrap_err();
+    assert!(why.0.contains("has to print the answer"), "{why}");
+}
+
+#[test]
+fn a_client_of_another_version_is_told_which() {
+    let mut options = options("offers version 4 only", Duration::from_secs(5));
+    options.protocol = 3;
+    let why = judge(&options).unwrap_err();
+    assert!(
+        why.0.contains("offers the protocols 4 to 4, not 3"),
+        "{why}"
+    );
 }
 
 #[test]

@@ -114,9 +114,10 @@ fn connect(client: TcpStream, judge: &str, change: Change, shared: Arc<Shared>) 
     let mut client = Wire::new(client).ok()?;
     let head = client.request(until()).ok()?;
     let key = field(&head, "sec-websocket-key");
-    let head = match change {
-        Change::Asks(change) => change(head),
-        _ => head,
+    let head = if let Change::Asks(change) = change {
+        change(head)
+    } else {
+        head
     };
     (&to_judge).write_all(head.as_bytes()).ok()?;
     if let Change::Packets(change) = change {
@@ -263,13 +264,13 @@ fn changed(memory: &mut Memory, way: Way, frame: Frame, change: Change) -> Vec<S
     let values = change(memory, value);
     let steps = (0..).zip(values).map(|(place, value)| {
         let mask = frame.mask.map(|[a, b, c, d]| [a, b, c, d ^ place]);
-        match value {
-            Value::Null => Step::Cut,
-            value => Step::On(Frame {
-                mask,
-                ..Frame::server(TEXT, value.to_string())
-            }),
+        if value == Value::Null {
+            return Step::Cut;
         }
+        Step::On(Frame {
+            mask,
+            ..Frame::server(TEXT, value.to_string())
+        })
     });
     steps.collect()
 }
