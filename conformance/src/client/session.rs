@@ -1,10 +1,11 @@
 //! One connection of the client under test, from the gateway's end.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use sha1::{Digest, Sha1};
 
+use super::hello::{hello_ok, now_ms};
 use super::stage::Stage;
 use super::watch::Watch;
 use crate::bench::{Ending, Trouble};
@@ -16,13 +17,6 @@ use crate::wire::{self, Frame, Stop, Wire, close_payload};
 const MAX_HEARD: usize = 20_000;
 /// How long a client may take to hang up after both have closed.
 const HANGS_UP: Duration = Duration::from_secs(2);
-
-/// Milliseconds since 1970.
-#[must_use]
-pub fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
-}
 
 /// A connection and what came over it.
 #[derive(Debug)]
@@ -145,49 +139,14 @@ impl<'s, 'a> Session<'s, 'a> {
         connect: &Value,
         change: impl FnOnce(Value) -> Value,
     ) -> Result<(), Trouble> {
-        let hello = change(self.hello(connect));
+        let hello = change(hello_ok(
+            connect,
+            self.stage.options.protocol,
+            self.number,
+            self.tick_ms,
+        ));
         self.watch.welcomed();
         self.answer(connect, hello)
-    }
-
-    fn hello(&self, connect: &Value) -> Value {
-        let protocol = self.stage.options.protocol;
-        let versions = object! {"presence": 1, "health": 1};
-        let hello = object! {
-            "type": "hello-ok",
-            "protocol": i64::from(protocol),
-            "server": object! {
-                "version": "2026.9.6",
-                "connId": format!("conn-{}", self.number),
-                "bootId": "one-life",
-            },
-            "features": object! {
-                "methods": &METHODS[..],
-                "events": &EVENTS[..],
-                "capabilities": Vec::new(),
-            },
-            "snapshot": object! {
-                "presence": Vec::new(),
-                "health": object! {"ok": true, "ts": now_ms()},
-                "stateVersion": versions,
-                "uptimeMs": 1_000,
-            },
-            "policy": object! {
-                "maxPayload": 26_214_400,
-                "maxBufferedBytes": 52_428_800,
-                "tickIntervalMs": self.tick_ms,
-            },
-        };
-        if protocol < 4 {
-            return hello;
-        }
-        let scopes = connect.at("params.scopes").cloned();
-        let auth = object! {
-            "method": "token",
-            "role": connect.text("params.role").unwrap_or("operator"),
-            "scopes": scopes.unwrap_or(Value::List(Vec::new())),
-        };
-        hello.with("auth", auth)
     }
 
     /// Waits for a request that nobody has taken yet.
@@ -458,23 +417,3 @@ impl<'s, 'a> Session<'s, 'a> {
 
 /// How long is listened for more after a close.
 const AFTER_CLOSE: Duration = Duration::from_millis(20);
-
-const METHODS: [&str; 6] = [
-    "health",
-    "status",
-    "system-presence",
-    "agent",
-    "agent.wait",
-    "chat.abort",
-];
-
-const EVENTS: [&str; 8] = [
-    "connect.challenge",
-    "agent",
-    "chat",
-    "presence",
-    "tick",
-    "health",
-    "heartbeat",
-    "shutdown",
-];

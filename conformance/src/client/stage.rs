@@ -259,7 +259,7 @@ impl<'a> Stage<'a> {
     /// The answer to `health`, with a mark that the client has to print.
     #[must_use]
     pub fn health(&self) -> Value {
-        object! {"ok": true, "ts": super::session::now_ms(), "mark": MARK}
+        object! {"ok": true, "ts": super::hello::now_ms(), "mark": MARK}
     }
 }
 
