@@ -18,7 +18,7 @@ const MAX_PRINTED: usize = 1 << 20;
 /// How much of what it says about its troubles is kept.
 const TAIL: usize = 400;
 /// How often is looked whether it has ended.
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(10);
 /// How long what it printed may take to arrive after it has ended.
 const ARRIVES: Duration = Duration::from_secs(3);
 

@@ -330,7 +330,7 @@ impl<'s, 'a> Session<'s, 'a> {
         let until = self.stage.deadline(within);
         if self.ending.is_some() {
             let left = until.saturating_duration_since(Instant::now());
-            std::thread::sleep(left.min(Duration::from_millis(5)));
+            std::thread::sleep(left.min(Duration::from_millis(10)));
         }
         while self.ending.is_none() && self.pump(until)? {}
         Ok(())

@@ -17,8 +17,8 @@ use crate::object;
 use crate::verdict::{Verdict, Verdicts};
 use crate::wire::{Stop, Wire};
 
-/// How often is looked for a connection.
-const LOOK: Duration = Duration::from_millis(2);
+/// How often is looked for a connection, and whether the client has ended.
+const LOOK: Duration = Duration::from_millis(10);
 /// The most connections of one scenario; past it the client floods.
 const MAX_CONNECTIONS: u32 = 2_000;
 
@@ -244,7 +244,7 @@ impl<'a> Stage<'a> {
     ) -> Result<Option<Exit>, Trouble> {
         let until = self.deadline(within);
         loop {
-            session.listen(Duration::from_millis(5))?;
+            session.listen(LOOK)?;
             if let Some(exit) = self.program.ended() {
                 // What it said before it ended is still to be read.
                 session.listen(Duration::from_millis(50))?;

@@ -77,7 +77,7 @@ fn serve(
 
 fn ticks(stage: &Stage<'_>) -> Result<(), Trouble> {
     let mut session = greeted(stage, TICK_MS)?;
-    for _ in 0..7 {
+    for _ in 0..6 {
         tick(&mut session)?;
         serve(&mut session, Duration::from_millis(400), |_| false)?;
     }
