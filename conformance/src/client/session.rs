@@ -124,10 +124,10 @@ impl<'s, 'a> Session<'s, 'a> {
         self.say(&object! {"type": "event", "event": "connect.challenge", "payload": payload})
     }
 
-    /// The nonce of this connection's challenge.
+    /// The nonce of this connection's challenge, as unlike others as the client's key is.
     #[must_use]
     pub fn nonce(&self) -> String {
-        format!("nonce-{}-{}", self.number, self.stage.shared.token.len())
+        format!("nonce-{}", self.accept)
     }
 
     /// Answers `connect` with hello-ok, changed.
