@@ -1,0 +1,207 @@
+//! Plays the scenarios and gathers the verdicts.
+
+use std::fs;
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::bench::{Bench, Options, Trouble};
+use crate::clause;
+use crate::conn::{is_answer, request};
+use crate::scenarios::{self, Scenario};
+use crate::verdict::Verdict;
+use crate::watch::THROUGHOUT;
+use crate::wire::{Stop, Wire};
+
+/// The verdict on one check.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The check.
+    pub check: &'static str,
+    /// The scenario that made it.
+    pub scenario: &'static str,
+    /// What became of it.
+    pub verdict: Verdict,
+}
+
+/// The verdicts on one gateway.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// One for each check that was chosen, by id.
+    pub findings: Vec<Finding>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Why no gateway can be judged: what is at fault is not the gateway's conduct.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable(pub String);
+
+impl std::fmt::Display for Unusable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Judges a gateway.
+///
+/// # Errors
+/// [`Unusable`] when there is no gateway, or it does not let us in.
+pub fn judge(options: Options) -> Result<Report, Unusable> {
+    let began = Instant::now();
+    let bench = Bench::new(options);
+    bench.begin(bench.patience() * 4);
+    preflight(&bench)?;
+    let chosen = |check: &str| {
+        let only = &bench.options.only;
+        only.is_empty() || only.iter().any(|prefix| check.starts_with(prefix.as_str()))
+    };
+    let throughout = THROUGHOUT.into_iter().any(chosen);
+    let mut checks: Vec<(&'static str, &'static str)> = Vec::new();
+    for scenario in scenarios::all() {
+        let own = scenario
+            .checks
+            .iter()
+            .copied()
+            .filter(|check| chosen(check));
+        let own: Vec<&str> = own.collect();
+        if scenario.slow && !bench.options.slow || own.is_empty() && !throughout {
+            continue;
+        }
+        play(&bench, &scenario)?;
+        checks.extend(own.into_iter().map(|check| (check, scenario.name)));
+    }
+    for check in THROUGHOUT.into_iter().filter(|check| chosen(check)) {
+        bench.leave(check, "nothing came that it could be judged by");
+        checks.push((check, "throughout"));
+    }
+    let verdicts = bench.verdicts();
+    let applies =
+        |check: &str| clause::of(check).is_none_or(|clause| clause.applies(bench.options.protocol));
+    let mut findings: Vec<Finding> = checks
+        .into_iter()
+        .filter_map(|(check, scenario)| {
+            let verdict = if applies(check) {
+                verdicts.get(check)?.clone()
+            } else {
+                Verdict::NotApplicable("not in this version of the protocol".to_owned())
+            };
+            Some(Finding {
+                check,
+                scenario,
+                verdict,
+            })
+        })
+        .collect();
+    findings.sort_by_key(|finding| finding.check);
+    Ok(Report {
+        findings,
+        took: began.elapsed(),
+    })
+}
+
+fn play(bench: &Bench, scenario: &Scenario) -> Result<(), Unusable> {
+    let within = if scenario.slow {
+        Duration::from_secs(120)
+    } else {
+        bench.patience() * 20
+    };
+    bench.begin(within);
+    let ended = (scenario.run)(bench);
+    let why = match &ended {
+        Ok(()) => "the scenario did not come to it",
+        Err(trouble) => &trouble.0,
+    };
+    for check in scenario.checks {
+        bench.leave(check, why);
+    }
+    let transcript = bench.transcript();
+    if let Some(dir) = &bench.options.transcripts {
+        let name = scenario.name.replace(' ', "-");
+        fs::create_dir_all(dir)
+            .and_then(|()| fs::write(dir.join(format!("{name}.txt")), transcript))
+            .map_err(|error| Unusable(format!("cannot write transcripts: {error}")))?;
+    }
+    Ok(())
+}
+
+/// Finds out whether there is a gateway that lets us in, so that one mistake of ours is not told
+/// as a hundred of the gateway's.
+fn preflight(bench: &Bench) -> Result<(), Unusable> {
+    let at = &bench.options.target.authority;
+    let mut wire = Wire::connect(at, bench.patience()).map_err(|error| {
+        let kind = error.kind();
+        Unusable(if kind == io::ErrorKind::ConnectionRefused {
+            format!("nobody listens on {at}")
+        } else if kind == io::ErrorKind::TimedOut {
+            format!("{at} does not take connections in time")
+        } else {
+            format!("cannot connect to {at}: {error}")
+        })
+    })?;
+    let line = format!("GET {}", bench.options.target.path);
+    let head = format!(
+        "{line} HTTP/1.1\r\nHost: {at}\r\n{}\r\n",
+        crate::bench::UPGRADE
+    );
+    let sent = wire.send(head.as_bytes(), bench.patience());
+    let head = sent.and_then(|()| wire.head(bench.deadline(bench.patience())));
+    let head = head.map_err(|stop| match stop {
+        Stop::Late => Unusable(format!("{at} accepts connections and never answers")),
+        Stop::Flood => Unusable(format!("{at}: {stop}")),
+        Stop::Eof | Stop::Broken(_) if speaks_tls(bench) => Unusable(tls(at)),
+        Stop::Wrong(_) if speaks_tls(bench) => Unusable(tls(at)),
+        Stop::Eof | Stop::Broken(_) | Stop::Wrong(_) => {
+            Unusable(format!("{at} is no gateway: {stop}"))
+        }
+    })?;
+    if head.status == 400 && speaks_tls(bench) {
+        return Err(Unusable(tls(at)));
+    }
+    if head.status != 101 {
+        let why = format!(
+            "{at} is no gateway: the upgrade was answered {}",
+            head.status
+        );
+        return Err(Unusable(why));
+    }
+    let mut conn = bench.conn(wire);
+    let welcomed = conn
+        .say(&request(
+            "preflight",
+            "connect",
+            bench.params(&["operator.admin"]),
+        ))
+        .and_then(|()| conn.take(bench.patience(), |frame| is_answer(frame, "preflight")));
+    let trouble = |Trouble(why)| Unusable(format!("{at} cannot be judged: {why}"));
+    match welcomed.map_err(trouble)? {
+        Some(answer) => conn.welcomed(&answer).map_err(trouble),
+        None => {
+            let ending = conn
+                .ending_within(Duration::from_millis(1))
+                .map_err(trouble)?;
+            Err(Unusable(format!("{at} does not answer connect: {ending}")))
+        }
+    }
+}
+
+fn tls(at: &str) -> String {
+    format!("{at} speaks TLS, which is not supported: give the plain port")
+}
+
+/// Whether the answer to the beginning of a TLS handshake is TLS.
+fn speaks_tls(bench: &Bench) -> bool {
+    // A client hello that nobody can agree to is answered with an alert.
+    let hello = b"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03";
+    let mut bytes = hello.to_vec();
+    bytes.extend_from_slice(&[7; 32]);
+    bytes.extend_from_slice(b"\x00\x00\x04\x00\xff\x13\x01\x01\x00");
+    bytes[4] = (bytes.len() - 5) as u8;
+    bytes[8] = (bytes.len() - 9) as u8;
+    let Ok(mut wire) = bench.wire() else {
+        return false;
+    };
+    let first = wire
+        .send(&bytes, bench.patience())
+        .and_then(|()| wire.bytes(2, bench.deadline(bench.patience())));
+    first.is_ok_and(|first| matches!(first.as_slice(), [0x15 | 0x16, 3]))
+}

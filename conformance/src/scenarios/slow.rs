@@ -1,0 +1,80 @@
+//! What takes up to a minute: timeouts and ticks, all waited for at once.
+
+use std::time::{Duration, Instant};
+
+use super::{READ, Scenario};
+use crate::bench::{Bench, May, Trouble, UPGRADE};
+use crate::conn::{Conn, is_push};
+use crate::wire::Stop;
+
+pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
+    name: "waiting",
+    checks: &[
+        "HSK-001/ends",
+        "HSK-001/others",
+        "TRN-010/ends",
+        "EVT-004/tick",
+        "LIV-003/ping",
+    ],
+    slow: true,
+    run: waiting,
+}];
+
+/// The longest that a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(20);
+/// The longest silence before a ping, with time to spare.
+const SILENCE: Duration = Duration::from_secs(35);
+
+fn waiting(bench: &Bench) -> Result<(), Trouble> {
+    let began = Instant::now();
+    let mut drip = bench.wire()?;
+    let host = &bench.options.target.authority;
+    let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\n{UPGRADE}X-Slow: ");
+    drip.send(head.as_bytes(), bench.patience())?;
+    let mut silent = bench.open()?;
+    let mut reader = bench.operator(READ)?;
+    let mut stranger = bench.operator(&[])?;
+    let tick = reader
+        .hello
+        .as_ref()
+        .and_then(|hello| hello.integer("policy.tickIntervalMs"));
+    let tick = Duration::from_millis(tick.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(30_000));
+    let tick = tick.min(Duration::from_secs(90)) + Duration::from_secs(3);
+
+    let mut gone = false;
+    while !gone && began.elapsed() < HANDSHAKE {
+        let sent = drip.send(b"x", bench.patience());
+        let until = Instant::now() + Duration::from_millis(200);
+        gone = sent.is_err() || !matches!(drip.head(until), Err(Stop::Late));
+    }
+    bench.check("TRN-010/ends", gone, || {
+        format!("a head that never ends is read for {HANDSHAKE:?}")
+    });
+    let ending = silent.ending_within(HANDSHAKE.saturating_sub(began.elapsed()))?;
+    let allowed = [1000, 1008].map(May::Close);
+    bench.ends("HSK-001/ends", "20 s of silence", &ending, &allowed);
+    let lives = reader.lives()?;
+    bench.check("HSK-001/others", lives, || {
+        "others are not answered".to_owned()
+    });
+
+    for conn in [&mut reader, &mut stranger] {
+        let within = tick
+            .saturating_sub(began.elapsed())
+            .max(Duration::from_secs(1));
+        let push = conn.take(within, |frame| is_push(frame, "tick"))?;
+        let kept = push.is_some_and(|push| push.integer("payload.ts").is_some());
+        bench.check("EVT-004/tick", kept, || format!("none within {tick:?}"));
+    }
+    pinged(bench, &mut stranger, began)
+}
+
+fn pinged(bench: &Bench, conn: &mut Conn<'_>, began: Instant) -> Result<(), Trouble> {
+    while conn.pings == 0 && began.elapsed() < SILENCE {
+        conn.ending_within(Duration::from_millis(200))?;
+    }
+    bench.check("LIV-003/ping", conn.pings > 0, || {
+        format!("none in {SILENCE:?}")
+    });
+    Ok(())
+}

@@ -1,0 +1,269 @@
+//! Defects of the handshake.
+
+use openclaw_conformance::json::Value;
+use openclaw_conformance::object;
+
+use crate::proxy::Change::{Message, Numbers};
+use crate::proxy::Memory;
+use crate::{Mutant, close, is_hello, is_push, mutant, push, set, unset};
+
+const CHALLENGE: &str = "connect.challenge";
+
+pub(crate) const MUTANTS: &[Mutant] = &[
+    mutant(
+        "gives no challenge",
+        Message(|_, value| {
+            if is_push(&value, CHALLENGE) {
+                vec![]
+            } else {
+                vec![value]
+            }
+        }),
+        &["HSK-010/challenge", "HSK-011/nonces", "EVT-002/number"],
+    ),
+    mutant(
+        "numbers the challenge",
+        Numbers(|_, value| {
+            if is_push(&value, CHALLENGE) {
+                vec![value.with("seq", 0)]
+            } else {
+                vec![value]
+            }
+        }),
+        &["EVT-002/number"],
+    ),
+    mutant(
+        "gives everybody one nonce",
+        Message(|_, value| {
+            if is_push(&value, CHALLENGE) {
+                vec![set(value, "payload.nonce", "n")]
+            } else {
+                vec![value]
+            }
+        }),
+        &["HSK-011/nonces"],
+    ),
+    mutant(
+        "pushes before hello",
+        Message(|_, value| {
+            if is_hello(&value) {
+                vec![push("tick", object! {"ts": 1}).without("seq"), value]
+            } else {
+                vec![value]
+            }
+        }),
+        &["EVT-003/throughout"],
+    ),
+    mutant(
+        "accepts a health request first",
+        Message(|memory, value| {
+            let early = memory.scopes.is_none() && memory.method(&value) == "health";
+            memory.keep |= early;
+            memory.cut |= early;
+            if early {
+                vec![object! {"type": "res", "id": "c", "ok": true, "payload": object! {}}]
+            } else {
+                vec![value]
+            }
+        }),
+        &["HSK-004*"],
+    ),
+    mutant(
+        "refuses without a word",
+        Message(|memory, value| {
+            let refused = memory.scopes.is_none() && value.flag("ok") == Some(false);
+            if refused { vec![] } else { vec![value] }
+        }),
+        &[
+            "HSK-004/answered",
+            "HSK-005/answered",
+            "HSK-006/answered",
+            "HSK-006/details",
+            "HSK-007/answered",
+            "HSK-015/answered",
+            "HSK-016/answered",
+            "HSK-019/order",
+            "HSK-022/answered",
+            "NOD-001/answered",
+        ],
+    ),
+    mutant(
+        "does not say which versions",
+        Message(|_, value| {
+            if value.text("error.message") == Some("protocol mismatch") {
+                return vec![unset(value, "error.details")];
+            }
+            vec![value]
+        }),
+        &["HSK-006/details", "HSK-019/order"],
+    ),
+    mutant(
+        "chooses another version",
+        Message(|_, value| {
+            if is_hello(&value) {
+                vec![set(value, "payload.protocol", 2)]
+            } else {
+                vec![value]
+            }
+        }),
+        &["HSK-012/version"],
+    ),
+    mutant(
+        "has no connection id",
+        Message(|_, value| {
+            vec![if is_hello(&value) {
+                unset(value, "payload.server.connId")
+            } else {
+                value
+            }]
+        }),
+        &["HSK-013/server", "HSK-020/ids"],
+    ),
+    mutant(
+        "lists no features",
+        Message(|_, value| {
+            vec![if is_hello(&value) {
+                unset(value, "payload.features")
+            } else {
+                value
+            }]
+        }),
+        &["HSK-013/features", "REQ-009/listed", "EVT-006/throughout"],
+    ),
+    mutant(
+        "has no uptime",
+        Message(|_, value| {
+            vec![if is_hello(&value) {
+                unset(value, "payload.snapshot.uptimeMs")
+            } else {
+                value
+            }]
+        }),
+        &["HSK-013/snapshot"],
+    ),
+    mutant(
+        "has no policy",
+        Message(|_, value| {
+            vec![if is_hello(&value) {
+                unset(value, "payload.policy.tickIntervalMs")
+            } else {
+                value
+            }]
+        }),
+        &["HSK-013/policy"],
+    ),
+    mutant(
+        "ticks without a pause",
+        Message(|_, value| {
+            vec![if is_hello(&value) {
+                set(value, "payload.policy.tickIntervalMs", 0)
+            } else {
+                value
+            }]
+        }),
+        &["LIM-008/policy"],
+    ),
+    mutant(
+        "does not say what was granted",
+        Message(|_, value| {
+            vec![if is_hello(&value) {
+                unset(value, "payload.auth")
+            } else {
+                value
+            }]
+        }),
+        &["HSK-014/auth"],
+    ),
+    mutant(
+        "is not in its own list",
+        Message(|_, value| {
+            vec![if is_hello(&value) {
+                set(value, "payload.snapshot.presence", Vec::new())
+            } else {
+                value
+            }]
+        }),
+        &["STA-005/self"],
+    ),
+    mutant(
+        "hides a method",
+        Message(|_, value| {
+            let methods: &[&str] = &["health"];
+            vec![if is_hello(&value) {
+                set(value, "payload.features.methods", methods)
+            } else {
+                value
+            }]
+        }),
+        &["REQ-009/listed"],
+    ),
+    mutant(
+        "answers before hello",
+        Message(|memory, value| {
+            if is_hello(&value) && value.text("id") == Some("c") {
+                memory.held.push(value);
+                return vec![];
+            }
+            let mut all = vec![value];
+            if all[0].text("type") == Some("res") {
+                all.append(&mut memory.held);
+            }
+            all
+        }),
+        &["HSK-018/order"],
+    ),
+    mutant(
+        "forgets what came with connect",
+        Message(|_, value| {
+            if value.text("id") == Some("two") {
+                vec![]
+            } else {
+                vec![value]
+            }
+        }),
+        &["HSK-018/answered"],
+    ),
+    mutant(
+        "accepts a second connect",
+        Message(|memory, value| {
+            vec![if second(memory, &value) {
+                value
+                    .without("error")
+                    .with("ok", true)
+                    .with("payload", object! {})
+            } else {
+                value
+            }]
+        }),
+        &["HSK-009/answered"],
+    ),
+    mutant(
+        "ends at a second connect",
+        Message(|memory, value| {
+            memory.cut |= second(memory, &value);
+            if memory.cut {
+                vec![value, close()]
+            } else {
+                vec![value]
+            }
+        }),
+        &["HSK-009/stays"],
+    ),
+    mutant(
+        "takes no full first message",
+        Message(|memory, value| {
+            let large = *memory.sent.lock().unwrap() >= 65_536;
+            memory.cut |= is_hello(&value) && large;
+            if memory.cut {
+                vec![close()]
+            } else {
+                vec![value]
+            }
+        }),
+        &["LIM-007/before-hello"],
+    ),
+];
+
+fn second(memory: &Memory, value: &Value) -> bool {
+    memory.scopes.is_some() && value.text("id") == Some("again")
+}

@@ -1,0 +1,197 @@
+//! Our gateway with one deliberate defect each: every mutant breaks exactly its checks.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod handshake;
+mod messages;
+mod proxy;
+mod pushes;
+mod runs;
+mod transport;
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+use openclaw_conformance::json::Value;
+use openclaw_conformance::judge::judge;
+use openclaw_conformance::object;
+use openclaw_conformance::scenarios;
+use openclaw_gateway_service::config::limits::LimitsConfig;
+use proxy::Change;
+
+/// A defect.
+pub(crate) struct Mutant {
+    name: &'static str,
+    change: Change,
+    /// The checks that it breaks, and no others; `*` ends a beginning.
+    breaks: &'static [&'static str],
+}
+
+pub(crate) const fn mutant(
+    name: &'static str,
+    change: Change,
+    breaks: &'static [&'static str],
+) -> Mutant {
+    Mutant {
+        name,
+        change,
+        breaks,
+    }
+}
+
+/// Checks that no mutant trips yet, each with its reason.
+const UNTRIPPED: &[(&str, &str)] = &[
+    ("EVT-004/tick", "takes half a minute"),
+    ("EVT-007/throughout", "protocol 3 only"),
+    ("FRM-003/row", "a liberty cannot be broken"),
+    ("FRM-010/others", "needs a gateway that harms others"),
+    ("HSK-001/ends", "takes half a minute"),
+    ("HSK-001/others", "takes half a minute"),
+    (
+        "HSK-017/early",
+        "needs a gateway that waits for the challenge to be read",
+    ),
+    ("LIV-003/ping", "takes half a minute"),
+    ("TRN-006/frame", "needs a gateway that reads by packets"),
+    ("TRN-006/head", "needs a gateway that reads by packets"),
+    ("TRN-008/others", "needs a gateway that harms others"),
+    ("TRN-010/ends", "takes half a minute"),
+];
+
+/// Changes the value at a path of members; nothing where the path leads nowhere.
+pub(crate) fn set(value: Value, path: &str, to: impl Into<Value>) -> Value {
+    match path.split_once('.') {
+        None => value.with(path, to),
+        Some((name, rest)) => match value.at(name).cloned() {
+            Some(inner) => value.with(name, set(inner, rest, to)),
+            None => value,
+        },
+    }
+}
+
+/// Takes the member at a path out.
+pub(crate) fn unset(value: Value, path: &str) -> Value {
+    match path.split_once('.') {
+        None => value.without(path),
+        Some((name, rest)) => match value.at(name).cloned() {
+            Some(inner) => value.with(name, unset(inner, rest)),
+            None => value,
+        },
+    }
+}
+
+pub(crate) fn push(event: &str, payload: Value) -> Value {
+    object! {"type": "event", "event": event, "payload": payload, "seq": 0}
+}
+
+/// Stands for a close.
+pub(crate) fn close() -> Value {
+    object! {"close": "now"}
+}
+
+pub(crate) fn is_push(value: &Value, event: &str) -> bool {
+    value.text("event") == Some(event)
+}
+
+pub(crate) fn is_hello(value: &Value) -> bool {
+    value.text("payload.type") == Some("hello-ok")
+}
+
+/// Whether it is the last answer of a run.
+pub(crate) fn is_final(value: &Value) -> bool {
+    let status = value.text("payload.status");
+    value.text("type") == Some("res")
+        && value.at("payload.runId").is_some()
+        && matches!(status, Some("ok" | "error"))
+}
+
+fn all() -> Vec<&'static Mutant> {
+    [
+        transport::MUTANTS,
+        handshake::MUTANTS,
+        messages::MUTANTS,
+        pushes::MUTANTS,
+        runs::MUTANTS,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn broken(mutant: &Mutant, timeout: Duration) -> BTreeSet<&'static str> {
+    let mut limits = LimitsConfig::default();
+    // Every mutant is sent the largest message that it takes.
+    limits.core.frame = 1 << 20;
+    let gateway = support::Gateway::with(limits);
+    let address = proxy::start(gateway.address, mutant.change);
+    let report = judge(support::options(address, timeout)).unwrap();
+    let bad = report
+        .findings
+        .iter()
+        .filter(|finding| finding.verdict.counts(true));
+    bad.map(|finding| finding.check).collect()
+}
+
+fn expected(mutant: &Mutant) -> BTreeSet<&'static str> {
+    let listed = |check: &&str| {
+        mutant.breaks.iter().any(|own| match own.strip_suffix('*') {
+            Some(beginning) => check.starts_with(beginning),
+            None => check == own,
+        })
+    };
+    scenarios::checks().into_iter().filter(listed).collect()
+}
+
+#[test]
+fn every_mutant_breaks_exactly_its_checks() {
+    let queue = Mutex::new(all());
+    let wrong = Mutex::new(Vec::new());
+    let only = std::env::var("MUTANT").ok();
+    thread::scope(|scope| {
+        for _ in 0..12 {
+            scope.spawn(|| {
+                while let Some(mutant) = { queue.lock().unwrap().pop() } {
+                    if only
+                        .as_ref()
+                        .is_some_and(|only| !mutant.name.contains(only))
+                    {
+                        continue;
+                    }
+                    let due = expected(mutant);
+                    let mut found = broken(mutant, Duration::from_millis(1_500));
+                    if found != due {
+                        // On a busy machine something may have come too late.
+                        found = broken(mutant, Duration::from_secs(6));
+                    }
+                    if found != due {
+                        let more: Vec<_> = found.difference(&due).collect();
+                        let less: Vec<_> = due.difference(&found).collect();
+                        let line = format!(
+                            "{}: breaks {more:?} as well, and does not break {less:?}",
+                            mutant.name
+                        );
+                        wrong.lock().unwrap().push(line);
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_check_is_broken_by_a_mutant_or_listed_as_not_yet() {
+    let tripped: BTreeSet<&str> = all().into_iter().flat_map(expected).collect();
+    let listed: BTreeSet<&str> = UNTRIPPED.iter().map(|(check, _)| *check).collect();
+    let untripped: BTreeSet<&str> = scenarios::checks()
+        .into_iter()
+        .filter(|check| !tripped.contains(check))
+        .collect();
+    assert_eq!(untripped, listed);
+}

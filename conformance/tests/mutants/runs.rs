@@ -1,0 +1,400 @@
+//! Defects of runs and their repeats.
+
+use openclaw_conformance::json::Value;
+use openclaw_conformance::object;
+
+use crate::proxy::Change::Message;
+use crate::proxy::Memory;
+use crate::{Mutant, is_final, is_push, mutant, push, set, unset};
+
+fn is_ack(value: &Value) -> bool {
+    value.text("payload.status") == Some("accepted")
+}
+
+/// Whether it is the last answer of an agent request.
+fn ends(memory: &Memory, value: &Value) -> bool {
+    is_final(value) && memory.method(value) == "agent"
+}
+
+fn phase(value: &Value, phase: &str) -> bool {
+    value.text("payload.stream") == Some("lifecycle")
+        && value.text("payload.data.phase") == Some(phase)
+}
+
+/// The number of the acknowledgement or the end on this connection.
+fn counted(memory: &mut Memory, is: bool) -> i64 {
+    memory.count += i64::from(is);
+    if is { memory.count } else { 0 }
+}
+
+pub(crate) const MUTANTS: &[Mutant] = &[
+    mutant(
+        "acknowledges in other words",
+        Message(|_, value| {
+            vec![if is_ack(&value) {
+                unset(value, "payload.acceptedAt")
+            } else {
+                value
+            }]
+        }),
+        &["RUN-001/ack"],
+    ),
+    mutant(
+        "ends before it begins",
+        Message(|memory, value| {
+            if is_ack(&value) {
+                memory.held.push(value);
+                return vec![];
+            }
+            let mut all = vec![value];
+            if ends(memory, &all[0]) {
+                all.append(&mut memory.held);
+            }
+            all
+        }),
+        &[
+            "IDM-001/same",
+            "IDM-002/stored",
+            "IDM-004/elsewhere",
+            "IDM-005/final",
+            "RUN-001/ack",
+            "RUN-004/ack-first",
+            "RUN-006/final",
+            "RUN-009*",
+        ],
+    ),
+    mutant(
+        "ends twice",
+        Message(|memory, value| {
+            if ends(memory, &value) {
+                vec![value.clone(), value]
+            } else {
+                vec![value]
+            }
+        }),
+        &["IDM-002/once", "RUN-002/once"],
+    ),
+    mutant(
+        "never ends",
+        Message(|memory, value| {
+            if ends(memory, &value) {
+                vec![]
+            } else {
+                vec![value]
+            }
+        }),
+        &[
+            "EVT-008*",
+            "EVT-010/observer",
+            "IDM-001/one-run",
+            "IDM-002*",
+            "IDM-003/conflict",
+            "IDM-004/elsewhere",
+            "IDM-005/final",
+            "RUN-002*",
+            "RUN-003/same",
+            "RUN-004*",
+            "RUN-005/numbers",
+            "RUN-006/final",
+            "RUN-009/final",
+            "RUN-011/text",
+            "SCP-005/run",
+        ],
+    ),
+    mutant(
+        "ends another run",
+        Message(|memory, value| {
+            vec![if ends(memory, &value) {
+                set(value, "payload.runId", "other")
+            } else {
+                value
+            }]
+        }),
+        &["RUN-003/same", "RUN-006/final"],
+    ),
+    mutant(
+        "pushes before it acknowledges",
+        Message(|memory, value| {
+            if is_ack(&value) {
+                memory.held.push(value);
+                return vec![];
+            }
+            let mut all = vec![value];
+            if all[0].at("payload.runId").is_some() {
+                all.append(&mut memory.held);
+            }
+            all
+        }),
+        &["RUN-004/ack-first"],
+    ),
+    mutant(
+        "never says that it starts",
+        Message(|_, value| {
+            if phase(&value, "start") {
+                vec![]
+            } else {
+                vec![value]
+            }
+        }),
+        &["IDM-001/one-run", "RUN-004/start-first", "RUN-005/numbers"],
+    ),
+    mutant(
+        "says too late that it ends",
+        Message(|memory, value| {
+            let last = phase(&value, "end") || phase(&value, "error");
+            if last && memory.scopes.as_deref() == Some("[\"operator.write\"]") {
+                memory.held.push(value);
+                return vec![];
+            }
+            let mut all = vec![value];
+            if ends(memory, &all[0]) {
+                all.append(&mut memory.held);
+            }
+            all
+        }),
+        &["RUN-004/end"],
+    ),
+    mutant(
+        "says too late what was said",
+        Message(|memory, value| {
+            if is_push(&value, "chat") && value.text("payload.state") == Some("final") {
+                memory.held.push(value);
+                return vec![];
+            }
+            let mut all = vec![value];
+            if ends(memory, &all[0]) {
+                all.append(&mut memory.held);
+            }
+            all
+        }),
+        &["RUN-004/chat"],
+    ),
+    mutant(
+        "does not number a run",
+        Message(|_, value| {
+            vec![if is_push(&value, "agent") {
+                set(value, "payload.seq", 1)
+            } else {
+                value
+            }]
+        }),
+        &["RUN-005/numbers"],
+    ),
+    mutant(
+        "pushes other words",
+        Message(|_, value| {
+            let said = value.text("payload.stream") == Some("assistant");
+            vec![if said {
+                set(value, "payload.data.text", "other")
+            } else {
+                value
+            }]
+        }),
+        &["RUN-011/text"],
+    ),
+    mutant(
+        "fails without an error",
+        Message(|memory, value| {
+            let failed = ends(memory, &value) && value.flag("ok") == Some(false);
+            vec![if failed {
+                value.without("error").with("ok", true)
+            } else {
+                value
+            }]
+        }),
+        &["RUN-006/final"],
+    ),
+    mutant(
+        "runs without a key",
+        Message(|_, value| {
+            let refused = value
+                .text("error.message")
+                .is_some_and(|text| text.starts_with("invalid agent params"));
+            vec![if refused {
+                set(value, "error.code", "UNAVAILABLE")
+            } else {
+                value
+            }]
+        }),
+        &["RUN-007/refused"],
+    ),
+    mutant(
+        "refuses a run twice",
+        Message(|_, value| {
+            let refused = value
+                .text("error.message")
+                .is_some_and(|text| text.starts_with("invalid agent params"));
+            if refused {
+                vec![value.clone(), value]
+            } else {
+                vec![value]
+            }
+        }),
+        &["RUN-007/once"],
+    ),
+    mutant(
+        "knows the end of every run",
+        Message(|_, value| {
+            let timeout = value.text("payload.status") == Some("timeout");
+            vec![if timeout {
+                set(value, "payload.status", "ok")
+            } else {
+                value
+            }]
+        }),
+        &["RUN-008/timeout"],
+    ),
+    mutant(
+        "waits for another run",
+        Message(|memory, value| {
+            let waited = is_final(&value) && memory.method(&value) == "agent.wait";
+            vec![if waited {
+                unset(value, "payload.runId")
+            } else {
+                value
+            }]
+        }),
+        &["RUN-008/end"],
+    ),
+    mutant(
+        "ends runs with their clients",
+        Message(|memory, value| {
+            let waited = is_final(&value) && memory.method(&value) == "agent.wait";
+            vec![if waited {
+                set(value, "payload.status", "error")
+            } else {
+                value
+            }]
+        }),
+        &["RUN-010/goes-on"],
+    ),
+    mutant(
+        "does not name what it aborts",
+        Message(|_, value| {
+            let aborted = value.flag("payload.aborted") == Some(true);
+            vec![if aborted {
+                set(value, "payload.runIds", Vec::new())
+            } else {
+                value
+            }]
+        }),
+        &["RUN-009/named"],
+    ),
+    mutant(
+        "forgets what it aborts",
+        Message(|memory, value| {
+            let (_, params) = memory.asked(&value);
+            let endless = params.text("message") == Some("/hang");
+            if endless && ends(memory, &value) {
+                vec![]
+            } else {
+                vec![value]
+            }
+        }),
+        &["RUN-009/final"],
+    ),
+    mutant(
+        "aborts what is over",
+        Message(|_, value| {
+            let nothing = value.flag("payload.aborted") == Some(false);
+            vec![if nothing {
+                set(value, "payload.aborted", true)
+            } else {
+                value
+            }]
+        }),
+        &["RUN-009/nothing"],
+    ),
+    mutant(
+        "names another run to a repeat",
+        Message(|memory, value| {
+            let second = counted(memory, is_ack(&value)) == 2;
+            vec![if second {
+                set(value, "payload.runId", "other")
+            } else {
+                value
+            }]
+        }),
+        &["IDM-001/same"],
+    ),
+    mutant(
+        "runs a repeat again",
+        Message(|memory, value| {
+            let run = value.text("payload.runId").unwrap_or("").to_owned();
+            if counted(memory, is_ack(&value)) == 2 {
+                let data = object! {"phase": "start"};
+                let again = object! {"runId": run, "stream": "lifecycle", "data": data, "seq": 1};
+                return vec![value, push("agent", again)];
+            }
+            vec![value]
+        }),
+        &["IDM-001/one-run"],
+    ),
+    mutant(
+        "leaves a repeat in the dark",
+        Message(|memory, value| {
+            let (_, params) = memory.asked(&value);
+            let slow = params
+                .text("message")
+                .is_some_and(|text| text.starts_with("/slow"));
+            let second = slow && ends(memory, &value) && value.text("id") == Some("r3");
+            if second { vec![] } else { vec![value] }
+        }),
+        &["IDM-005/final"],
+    ),
+    mutant(
+        "stores another end",
+        Message(|memory, value| {
+            let (_, params) = memory.asked(&value);
+            let quick = params.text("message") == Some("hello there");
+            let second = quick && ends(memory, &value) && value.text("id") == Some("r3");
+            vec![if second {
+                unset(value, "payload.result")
+            } else {
+                value
+            }]
+        }),
+        &["IDM-002/stored"],
+    ),
+    mutant(
+        "answers a repeat twice",
+        Message(|memory, value| {
+            let is_end = ends(memory, &value);
+            let second = counted(memory, is_end) == 2 && value.text("id") == Some("r3");
+            if second {
+                vec![value.clone(), value]
+            } else {
+                vec![value]
+            }
+        }),
+        &["IDM-002/once"],
+    ),
+    mutant(
+        "knows no repeat elsewhere",
+        Message(|memory, value| {
+            let acked = counted(memory, is_ack(&value)) > 0 || memory.count > 0;
+            let elsewhere = ends(memory, &value) && !acked;
+            vec![if elsewhere {
+                set(value, "payload.status", "timeout")
+            } else {
+                value
+            }]
+        }),
+        &["IDM-004/elsewhere"],
+    ),
+    mutant(
+        "takes another body under a used key",
+        Message(|_, value| {
+            let conflict = value.text("error.details.code") == Some("IDEMPOTENCY_CONFLICT");
+            vec![if conflict {
+                value
+                    .without("error")
+                    .with("ok", true)
+                    .with("payload", object! {})
+            } else {
+                value
+            }]
+        }),
+        &["IDM-003/conflict"],
+    ),
+];
