@@ -24,6 +24,8 @@ pub struct Options {
     pub protocol: u32,
     /// How long is waited for anything that must come.
     pub timeout: Duration,
+    /// How long a run may take.
+    pub run_time: Duration,
     /// Whether checks that take a minute are made as well.
     pub slow: bool,
     /// The beginnings of ids that are judged; all where there are none.
@@ -51,6 +53,7 @@ impl Options {
             token: token.to_owned(),
             protocol: 4,
             timeout: Duration::from_secs(5),
+            run_time: Duration::from_secs(15),
             slow: false,
             only: Vec::new(),
             transcripts: None,

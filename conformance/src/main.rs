@@ -65,6 +65,9 @@ struct Gateway {
     /// seconds to wait for anything that must come (5)
     #[argh(option, default = "5.0")]
     timeout: f64,
+    /// seconds that an agent run may take (three times the timeout)
+    #[argh(option)]
+    run_timeout: Option<f64>,
     /// list the checks that passed as well
     #[argh(switch)]
     verbose: bool,
@@ -188,8 +191,11 @@ impl Gateway {
         if !(3..=4).contains(&self.protocol) {
             return Err("--protocol is 3 or 4".to_owned());
         }
-        if !(0.05..=600.0).contains(&self.timeout) {
-            return Err("--timeout is a number of seconds from 0.05 to 600".to_owned());
+        let run_timeout = self.run_timeout.unwrap_or(self.timeout * 3.0);
+        for (name, seconds) in [("timeout", self.timeout), ("run-timeout", run_timeout)] {
+            if !(0.05..=1_800.0).contains(&seconds) {
+                return Err(format!("--{name} is a number of seconds from 0.05 to 1800"));
+            }
         }
         for prefix in &self.only {
             if !checks.iter().any(|check| check.starts_with(prefix)) {
@@ -199,6 +205,7 @@ impl Gateway {
         let mut options = Options::new(Target::parse(&self.url)?, &self.token);
         options.protocol = self.protocol;
         options.timeout = Duration::from_secs_f64(self.timeout);
+        options.run_time = Duration::from_secs_f64(run_timeout);
         options.slow = self.slow;
         options.only = self.only;
         options.transcripts = self.transcripts;

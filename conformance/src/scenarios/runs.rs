@@ -1,7 +1,5 @@
 //! Requests with two answers.
 
-use std::time::Duration;
-
 use super::{READ, Scenario, WRITE, scenario};
 use crate::bench::{Bench, Trouble};
 use crate::conn::{Conn, is_answer, is_push};
@@ -42,11 +40,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-/// How long a run may take.
-pub(super) fn run_time(bench: &Bench) -> Duration {
-    bench.patience() * 3
-}
-
 /// The parameters of `agent`, with a key and a session that nobody else has.
 pub(super) fn turn(bench: &Bench, key: &str, message: &str) -> Value {
     object! {
@@ -77,7 +70,7 @@ fn run(bench: &Bench) -> Result<(), Trouble> {
         && ack.text("payload.runId").is_some()
         && ack.integer("payload.acceptedAt").is_some();
     bench.check("RUN-001/ack", kept, || format!("first came {ack}"));
-    let last = conn.answer_within(&id, run_time(bench));
+    let last = conn.answer_within(&id, bench.options.run_time);
     let found = last.as_ref().map_err(ToString::to_string).map(|_| ());
     bench.judge("RUN-002/final", found);
     conn.lives()?;
@@ -185,7 +178,7 @@ fn tools(bench: &Bench) -> Result<(), Trouble> {
     let mut conn = bench.join(bench.params(WRITE).with("caps", caps))?;
     let id = conn.request("agent", turn(bench, &key, &bench.options.tool_message))?;
     conn.answer(&id)?;
-    conn.answer_within(&id, run_time(bench))?;
+    conn.answer_within(&id, bench.options.run_time)?;
     without.take(bench.patience(), |frame| {
         is_of(frame, &key) && is_end(frame)
     })?;
@@ -211,7 +204,7 @@ fn failing(bench: &Bench) -> Result<(), Trouble> {
     let mut conn = bench.operator(WRITE)?;
     let id = conn.request("agent", turn(bench, &key, &bench.options.failing_message))?;
     conn.answer(&id)?;
-    let last = conn.answer_within(&id, run_time(bench))?;
+    let last = conn.answer_within(&id, bench.options.run_time)?;
     if last.text("payload.status") == Some("ok") && last.flag("ok") == Some(true) {
         bench.not_applicable("RUN-006/final", "the run did not fail");
         return Ok(());
@@ -261,7 +254,7 @@ fn waited(bench: &Bench) -> Result<(), Trouble> {
     bench.check("RUN-008/timeout", kept, || none.to_string());
     drop(conn);
     let id = other.request("agent.wait", wait(&key, 60_000))?;
-    let end = other.answer_within(&id, run_time(bench))?;
+    let end = other.answer_within(&id, bench.options.run_time)?;
     let status = end.text("payload.status").unwrap_or("");
     let kept = matches!(status, "ok" | "error") && end.text("payload.runId") == Some(&key);
     bench.check("RUN-008/end", kept, || end.to_string());
@@ -297,7 +290,7 @@ fn aborted(bench: &Bench) -> Result<(), Trouble> {
         .count();
     let last = match count {
         2.. => Ok(Value::Null),
-        _ => conn.answer_within(&id, run_time(bench)),
+        _ => conn.answer_within(&id, bench.options.run_time),
     };
     bench.judge(
         "RUN-009/final",
