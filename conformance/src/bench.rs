@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::clause::{self, Level};
 use crate::conn::Conn;
+use crate::device::Device;
 use crate::json::Value;
 use crate::object;
 use crate::verdict::Verdict;
@@ -28,6 +29,8 @@ pub struct Options {
     pub run_time: Duration,
     /// Whether checks that take a minute are made as well.
     pub slow: bool,
+    /// The key of the device that every connection proves.
+    pub device: Option<[u8; 32]>,
     /// The beginnings of ids that are judged; all where there are none.
     pub only: Vec<String>,
     /// Where the conversations are written to.
@@ -55,6 +58,7 @@ impl Options {
             timeout: Duration::from_secs(5),
             run_time: Duration::from_secs(15),
             slow: false,
+            device: None,
             only: Vec::new(),
             transcripts: None,
             message: "hello there".to_owned(),
@@ -136,6 +140,8 @@ impl May {
 pub struct Bench {
     /// How it is judged.
     pub options: Options,
+    /// The device that every connection proves.
+    pub device: Option<Device>,
     /// What names of this judgement end with, so that no other judgement has them.
     stamp: String,
     names: Cell<u32>,
@@ -155,6 +161,7 @@ impl Bench {
             .unwrap_or_default();
         Self {
             stamp: format!("{:x}{:x}", std::process::id(), since.as_nanos()),
+            device: options.device.map(Device::new),
             options,
             names: Cell::new(0),
             conns: Cell::new(0),

@@ -7,6 +7,7 @@ pub mod baseline;
 pub mod bench;
 pub mod clause;
 pub mod conn;
+pub mod device;
 pub mod json;
 pub mod judge;
 pub mod report;

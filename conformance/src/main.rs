@@ -50,6 +50,9 @@ struct Gateway {
     /// make the checks that take a minute as well
     #[argh(switch)]
     slow: bool,
+    /// prove a device, for gateways that grant no scopes without one; its key is new each time
+    #[argh(switch)]
+    device: bool,
     /// the protocol version to speak: 3 or 4 (4)
     #[argh(option, default = "4")]
     protocol: u32,
@@ -207,6 +210,11 @@ impl Gateway {
         options.timeout = Duration::from_secs_f64(self.timeout);
         options.run_time = Duration::from_secs_f64(run_timeout);
         options.slow = self.slow;
+        if self.device {
+            let mut key = [0; 32];
+            getrandom::fill(&mut key).map_err(|error| format!("no random key: {error}"))?;
+            options.device = Some(key);
+        }
         options.only = self.only;
         options.transcripts = self.transcripts;
         for (message, given) in [

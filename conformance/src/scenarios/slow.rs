@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::{READ, Scenario};
 use crate::bench::{Bench, Ending, May, Trouble, UPGRADE};
 use crate::conn::{Conn, is_push};
+use crate::json::Value;
 use crate::wire::{Stop, Wire};
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
@@ -15,6 +16,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
         "TRN-010/ends",
         "EVT-004/tick",
         "LIV-003/ping",
+        "STA-006/raised",
     ],
     slow: true,
     run: waiting,
@@ -26,6 +28,8 @@ const HANDSHAKE: Duration = Duration::from_secs(20);
 const HEAD: Duration = Duration::from_secs(100);
 /// How long bytes of an endless head are apart.
 const PACE: Duration = Duration::from_millis(200);
+/// The longest time between two refreshes of health, with time to spare.
+const HEALTH: Duration = Duration::from_secs(70);
 /// The longest silence before a ping, with time to spare.
 const SILENCE: Duration = Duration::from_secs(35);
 
@@ -66,6 +70,7 @@ fn waiting(bench: &Bench) -> Result<(), Trouble> {
         bench.check("EVT-004/tick", kept, || format!("none within {tick:?}"));
     }
     pinged(bench, &mut stranger, began)?;
+    refreshed(bench, &mut reader, began)?;
     while drip.is_some() && began.elapsed() < HEAD {
         drip = drip.and_then(more);
     }
@@ -88,6 +93,18 @@ fn pinged(bench: &Bench, conn: &mut Conn<'_>, began: Instant) -> Result<(), Trou
     }
     bench.check("LIV-003/ping", conn.pings > 0, || {
         format!("none in {SILENCE:?}")
+    });
+    Ok(())
+}
+
+fn refreshed(bench: &Bench, conn: &mut Conn<'_>, began: Instant) -> Result<(), Trouble> {
+    let version = |value: Option<&Value>| value.and_then(|value| value.integer("health"));
+    let first = version(conn.hello("snapshot.stateVersion"));
+    let push = conn.take(HEALTH.saturating_sub(began.elapsed()), |frame| {
+        is_push(frame, "health") && version(frame.at("stateVersion")) > first
+    })?;
+    bench.check("STA-006/raised", push.is_some(), || {
+        format!("no health push with a version over {first:?} in {HEALTH:?}")
     });
     Ok(())
 }

@@ -57,6 +57,7 @@ const UNTRIPPED: &[(&str, &str)] = &[
         "needs a gateway that waits for the challenge to be read",
     ),
     ("LIV-003/ping", "takes half a minute"),
+    ("STA-006/raised", "takes a minute"),
     ("TRN-006/frame", "needs a gateway that reads by packets"),
     ("TRN-006/head", "needs a gateway that reads by packets"),
     ("TRN-008/others", "needs a gateway that harms others"),
@@ -92,6 +93,20 @@ pub(crate) fn push(event: &str, payload: Value) -> Value {
 /// Stands for a close.
 pub(crate) fn close() -> Value {
     object! {"close": "now"}
+}
+
+/// Refuses what was granted.
+pub(crate) fn refuse(value: Value) -> Value {
+    let error = object! {"code": "INVALID_REQUEST", "message": "no"};
+    value.with("ok", false).with("error", error)
+}
+
+/// Grants what was refused.
+pub(crate) fn granted(value: Value) -> Value {
+    value
+        .without("error")
+        .with("ok", true)
+        .with("payload", object! {})
 }
 
 pub(crate) fn is_push(value: &Value, event: &str) -> bool {

@@ -58,10 +58,43 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "IDM-004/elsewhere",
             "IDM-005/final",
             "RUN-001/ack",
+            "RUN-002/status",
             "RUN-004/ack-first",
             "RUN-006/final",
             "RUN-009*",
+            "RUN-014/told",
         ],
+    ),
+    mutant(
+        "ends in other words",
+        Message(|memory, value| {
+            vec![if ends(memory, &value) {
+                set(value, "payload.status", "done")
+            } else {
+                value
+            }]
+        }),
+        &["RUN-002/status"],
+    ),
+    mutant(
+        "runs agents that nobody has",
+        Message(|memory, value| {
+            let (_, params) = memory.asked(&value);
+            vec![if params.text("agentId") == Some("nobody-has-this") {
+                set(value, "error.code", "UNAVAILABLE")
+            } else {
+                value
+            }]
+        }),
+        &["RUN-013/refused"],
+    ),
+    mutant(
+        "does not tell of an abort",
+        Message(|_, value| {
+            let aborted = is_push(&value, "chat") && value.text("payload.state") == Some("aborted");
+            if aborted { vec![] } else { vec![value] }
+        }),
+        &["RUN-014/told"],
     ),
     mutant(
         "ends twice",
@@ -86,6 +119,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         &[
             "EVT-008*",
             "EVT-010/observer",
+            "EVT-011/nothing",
             "IDM-001/one-run",
             "IDM-002*",
             "IDM-003/conflict",
@@ -216,7 +250,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
                 value
             }]
         }),
-        &["RUN-007/refused"],
+        &["RUN-007/refused", "RUN-013/refused"],
     ),
     mutant(
         "refuses a run twice",
