@@ -91,13 +91,10 @@ fn coming(bench: &Bench) -> Result<(), Trouble> {
             .filter(|row| row.text("instanceId") == Some(&name));
         is_push(frame, "presence") && own.any(|row| row.text("reason") == Some(reason))
     };
-    // Protocol 3 tells of it with the next push.
-    if bench.options.protocol > 3 {
-        let came = reader.take(bench.patience(), |frame| has(frame, "connect"))?;
-        bench.check("STA-007/came", came.is_some(), || {
-            "no presence push has the client that came".to_owned()
-        });
-    }
+    let came = reader.take(bench.patience(), |frame| has(frame, "connect"))?;
+    bench.check("STA-007/came", came.is_some(), || {
+        "no presence push has the client that came".to_owned()
+    });
     drop(window);
     let went = reader.take(bench.patience(), |frame| has(frame, "disconnect"))?;
     bench.check("STA-008/went", went.is_some(), || {
