@@ -78,9 +78,11 @@ fn text(claim: &Claim, params: &Value, layout: Layout) -> String {
     let at = |path: &str| params.text(path).unwrap_or("");
     let scopes = params.list("scopes").unwrap_or(&[]).iter();
     let scopes: Vec<&str> = scopes
-        .filter_map(|scope| match scope {
-            Value::Text(text) => Some(text.as_str()),
-            _ => None,
+        .filter_map(|scope| {
+            let Value::Text(text) = scope else {
+                return None;
+            };
+            Some(text.as_str())
         })
         .collect();
     let (scopes, signed_at) = (scopes.join(","), claim.signed_at.to_string());

@@ -123,7 +123,7 @@ pub static TABLE: [Clause; 160] = [
     row("STA-003", Must, 3, "What system-event says is a row of system-presence.", "observed: seq and stateVersion"),
     row("STA-004", Must, 3, "system-event causes a presence push with the whole list.", "observed: seq and stateVersion"),
     row("STA-005", Should, 3, "The list in the snapshot has a row of the gateway itself.", "observed: seq and stateVersion"),
-    row("STA-006", Must, 3, "A refresh of health raises the health version and is pushed.", "observed: seq and stateVersion"),
+    row("STA-006", Must, 3, "Health is pushed once a minute, with a higher version where it has changed.", "observed: seq and stateVersion"),
     row("STA-007", Must, 4, "A client that comes is pushed with the instance id that it gave.", "observed: seq and stateVersion; runbook: presence"),
     row("STA-008", Must, 3, "A client that goes is pushed as disconnected.", "observed: seq and stateVersion"),
     row("SCP-001", Must, 3, "A method without its scope is refused, and the scope is named.", "observed: bad input after the handshake"),

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use super::{READ, Scenario};
 use crate::bench::{Bench, Ending, May, Trouble, UPGRADE};
 use crate::conn::{Conn, is_push};
-use crate::json::Value;
 use crate::wire::{Stop, Wire};
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
@@ -16,7 +15,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
         "TRN-010/ends",
         "EVT-004/tick",
         "LIV-003/ping",
-        "STA-006/raised",
+        "STA-006/pushed",
     ],
     slow: true,
     run: waiting,
@@ -98,13 +97,13 @@ fn pinged(bench: &Bench, conn: &mut Conn<'_>, began: Instant) -> Result<(), Trou
 }
 
 fn refreshed(bench: &Bench, conn: &mut Conn<'_>, began: Instant) -> Result<(), Trouble> {
-    let version = |value: Option<&Value>| value.and_then(|value| value.integer("health"));
-    let first = version(conn.hello("snapshot.stateVersion"));
-    let push = conn.take(HEALTH.saturating_sub(began.elapsed()), |frame| {
-        is_push(frame, "health") && version(frame.at("stateVersion")) > first
+    let within = HEALTH.saturating_sub(began.elapsed());
+    let shown = conn.hello("snapshot.health.ts").cloned();
+    let push = conn.take(within, |frame| {
+        is_push(frame, "health") && frame.at("payload.ts") != shown.as_ref()
     })?;
-    bench.check("STA-006/raised", push.is_some(), || {
-        format!("no health push with a version over {first:?} in {HEALTH:?}")
+    bench.check("STA-006/pushed", push.is_some(), || {
+        format!("health is not pushed within {HEALTH:?}")
     });
     Ok(())
 }

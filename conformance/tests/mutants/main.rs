@@ -57,7 +57,7 @@ const UNTRIPPED: &[(&str, &str)] = &[
         "needs a gateway that waits for the challenge to be read",
     ),
     ("LIV-003/ping", "takes half a minute"),
-    ("STA-006/raised", "takes a minute"),
+    ("STA-006/pushed", "takes a minute"),
     ("TRN-006/frame", "needs a gateway that reads by packets"),
     ("TRN-006/head", "needs a gateway that reads by packets"),
     ("TRN-008/others", "needs a gateway that harms others"),
