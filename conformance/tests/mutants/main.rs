@@ -9,6 +9,7 @@ mod handshake;
 mod messages;
 mod proxy;
 mod pushes;
+mod repeats;
 mod runs;
 mod transport;
 
@@ -132,6 +133,7 @@ fn all() -> Vec<&'static Mutant> {
         messages::MUTANTS,
         pushes::MUTANTS,
         runs::MUTANTS,
+        repeats::MUTANTS,
     ]
     .into_iter()
     .flatten()
