@@ -60,7 +60,7 @@ pub static TABLE: [Clause; 160] = [
     row("HSK-024", Must, 3, "A device proof with a wrong nonce, signature, time or key is refused, each by its own code.", "observed: handshake failures"),
     row("HSK-025", Must, 3, "A gateway that starts or stops refuses connects as UNAVAILABLE, retryable, with 1013.", "observed: handshake failures"),
     row("HSK-026", Must, 3, "A device that is not approved is refused as NOT_PAIRED with a request id.", "observed: pairing and nodes"),
-    row("HSK-027", Must, 3, "A device that proves that it holds its key, over the signed text of version 2 or 3, is let in.", "observed: device identity"),
+    row("HSK-027", Must, 3, "A device that proves that it holds its key, over the signed text of version 2 or 3, is believed: it is let in, or has to be paired first.", "observed: device identity"),
     row("HSK-028", Must, 3, "A probe that offers protocol 3 is let in, so that it can find out what the gateway speaks.", "observed: handshake failures"),
     row("HSK-029", Must, 3, "A device without the gateway's secret is refused with AUTH_TOKEN_MISSING and its connection ends with 1008.", "observed: handshake failures"),
     row("HSK-030", Should, 4, "The token is taken as auth.password as well.", "observed: handshake failures"),
