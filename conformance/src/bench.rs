@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::conn::Conn;
+use crate::device::Device;
 use crate::json::Value;
 use crate::object;
 use crate::verdict::{Verdict, Verdicts};
@@ -23,8 +24,12 @@ pub struct Options {
     pub protocol: u32,
     /// How long is waited for anything that must come.
     pub timeout: Duration,
+    /// How long a run may take.
+    pub run_time: Duration,
     /// Whether checks that take a minute are made as well.
     pub slow: bool,
+    /// The key of the device that every connection proves.
+    pub device: Option<[u8; 32]>,
     /// The beginnings of ids that are judged; all where there are none.
     pub only: Vec<String>,
     /// Where the conversations are written to.
@@ -50,7 +55,9 @@ impl Options {
             token: token.to_owned(),
             protocol: 4,
             timeout: Duration::from_secs(5),
+            run_time: Duration::from_secs(15),
             slow: false,
+            device: None,
             only: Vec::new(),
             transcripts: None,
             message: "hello there".to_owned(),
@@ -132,6 +139,8 @@ impl May {
 pub struct Bench {
     /// How it is judged.
     pub options: Options,
+    /// The device that every connection proves.
+    pub device: Option<Device>,
     /// What names of this judgement end with, so that no other judgement has them.
     stamp: String,
     names: Cell<u32>,
@@ -151,6 +160,7 @@ impl Bench {
             .unwrap_or_default();
         Self {
             stamp: format!("{:x}{:x}", std::process::id(), since.as_nanos()),
+            device: options.device.map(Device::new),
             options,
             names: Cell::new(0),
             conns: Cell::new(0),

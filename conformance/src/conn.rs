@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::bench::{Bench, Ending, Trouble};
+use crate::device::Layout;
 use crate::json::Value;
 use crate::object;
 use crate::watch::Watch;
@@ -133,13 +134,40 @@ impl<'a> Conn<'a> {
         }
     }
 
-    /// Connects, and waits for hello-ok.
+    /// Connects, with the device that is to be proven if there is one, and waits for hello-ok.
     ///
     /// # Errors
     /// [`Trouble`] when it does not come.
     pub fn connect(&mut self, params: Value) -> Result<(), Trouble> {
+        let params = match &self.bench.device {
+            Some(device) if params.at("device").is_none() => {
+                let claim = device.claim(&self.challenge()?);
+                let proof = device.prove(&claim, &params, Layout::V3);
+                params.with("device", proof)
+            }
+            _ => params,
+        };
+        self.connect_plainly(params)
+    }
+
+    /// Connects with these parameters alone, and waits for hello-ok.
+    ///
+    /// # Errors
+    /// [`Trouble`] when it does not come.
+    pub fn connect_plainly(&mut self, params: Value) -> Result<(), Trouble> {
         let answer = self.ask("connect", params)?;
         self.welcomed(&answer)
+    }
+
+    /// Waits for the challenge.
+    ///
+    /// # Errors
+    /// [`Trouble`] when it does not come.
+    pub fn challenge(&mut self) -> Result<Value, Trouble> {
+        let challenge = self.take(self.bench.patience(), |frame| {
+            is_push(frame, "connect.challenge")
+        })?;
+        challenge.ok_or_else(|| Trouble("no challenge came".to_owned()))
     }
 
     /// Takes the answer to `connect`.

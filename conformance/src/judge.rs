@@ -103,7 +103,7 @@ fn play(bench: &Bench, scenario: &Scenario) -> Result<(), Unusable> {
     let within = if scenario.slow {
         Duration::from_secs(120)
     } else {
-        bench.patience() * 20
+        bench.patience() * 20 + bench.options.run_time
     };
     bench.begin(within);
     let ended = (scenario.run)(bench);

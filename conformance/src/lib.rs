@@ -8,6 +8,7 @@ pub mod bench;
 pub mod clause;
 pub mod client;
 pub mod conn;
+pub mod device;
 pub mod json;
 pub mod judge;
 pub mod report;

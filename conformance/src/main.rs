@@ -50,6 +50,9 @@ struct Gateway {
     /// make the checks that take a minute as well
     #[argh(switch)]
     slow: bool,
+    /// prove a device, for gateways that grant no scopes without one; its key is new each time
+    #[argh(switch)]
+    device: bool,
     /// the protocol version to speak: 3 or 4 (4)
     #[argh(option, default = "4")]
     protocol: u32,
@@ -65,6 +68,9 @@ struct Gateway {
     /// seconds to wait for anything that must come (5)
     #[argh(option, default = "5.0")]
     timeout: f64,
+    /// seconds that an agent run may take (three times the timeout)
+    #[argh(option)]
+    run_timeout: Option<f64>,
     /// list the checks that passed as well
     #[argh(switch)]
     verbose: bool,
@@ -203,10 +209,17 @@ impl Gateway {
 
     fn options(self, checks: &[&str]) -> Result<Options, String> {
         let timeout = checked(self.protocol, self.timeout, &self.only, checks)?;
+        let run_timeout = self.run_timeout.unwrap_or(self.timeout * 3.0);
         let mut options = Options::new(Target::parse(&self.url)?, &self.token);
         options.protocol = self.protocol;
         options.timeout = timeout;
+        options.run_time = seconds("run-timeout", run_timeout)?;
         options.slow = self.slow;
+        if self.device {
+            let mut key = [0; 32];
+            getrandom::fill(&mut key).map_err(|error| format!("no random key: {error}"))?;
+            options.device = Some(key);
+        }
         options.only = self.only;
         options.transcripts = self.transcripts;
         for (message, given) in [
@@ -264,15 +277,21 @@ fn checked(
     if !(3..=4).contains(&protocol) {
         return Err("--protocol is 3 or 4".to_owned());
     }
-    if !(0.05..=600.0).contains(&timeout) {
-        return Err("--timeout is a number of seconds from 0.05 to 600".to_owned());
-    }
     for prefix in only {
         if !checks.iter().any(|check| check.starts_with(prefix)) {
             return Err(format!("no check begins with {prefix}: see `list`"));
         }
     }
-    Ok(Duration::from_secs_f64(timeout))
+    seconds("timeout", timeout)
+}
+
+fn seconds(option: &str, given: f64) -> Result<Duration, String> {
+    if !(0.05..=1_800.0).contains(&given) {
+        return Err(format!(
+            "--{option} is a number of seconds from 0.05 to 1800"
+        ));
+    }
+    Ok(Duration::from_secs_f64(given))
 }
 
 /// The page, and the exit code that goes with it.

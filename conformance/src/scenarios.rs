@@ -1,6 +1,7 @@
 //! The scenarios: each is one conversation, or a few, with many checks.
 
 mod closing;
+mod devices;
 mod frames;
 mod handshake;
 mod hostile;
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Scenario> {
         transport::SCENARIOS,
         handshake::SCENARIOS,
         refusals::SCENARIOS,
+        devices::SCENARIOS,
         frames::SCENARIOS,
         requests::SCENARIOS,
         scopes::SCENARIOS,

@@ -51,6 +51,10 @@ impl Watch {
             Some(false) => error.is_some_and(|error| {
                 error.text("code").is_some_and(|code| !code.is_empty())
                     && error.text("message").is_some_and(|text| !text.is_empty())
+                    && (error.at("retryable").is_none() || error.flag("retryable").is_some())
+                    && error
+                        .at("retryAfterMs")
+                        .is_none_or(|_| error.integer("retryAfterMs").is_some())
             }),
             None => false,
         };

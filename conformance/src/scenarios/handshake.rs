@@ -16,6 +16,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "hello",
         &[
             "HSK-012/version",
+            "HSK-012/range",
             "HSK-013/server",
             "HSK-013/features",
             "HSK-013/snapshot",
@@ -28,6 +29,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             "REQ-009/listed",
         ],
         hello,
+    ),
+    scenario(
+        "ways in",
+        &[
+            "HSK-028/probe",
+            "HSK-030/password",
+            "HSK-034/defaults",
+            "SCP-009/origin",
+        ],
+        ways_in,
     ),
     scenario(
         "pipelined",
@@ -75,8 +86,9 @@ fn challenge(bench: &Bench) -> Result<(), Trouble> {
 }
 
 fn hello(bench: &Bench) -> Result<(), Trouble> {
+    let early = bench.open()?.connect_plainly(bench.params(ADMIN));
+    bench.judge("HSK-017/early", early.map_err(|trouble| trouble.0));
     let conn = bench.operator(ADMIN)?;
-    bench.judge("HSK-017/early", Ok(()));
     let other = bench.operator(ADMIN)?;
     let Some(hello) = conn.hello.clone() else {
         return Err(Trouble("hello-ok has no payload".to_owned()));
@@ -93,6 +105,19 @@ fn hello(bench: &Bench) -> Result<(), Trouble> {
             at("protocol")
         )
     });
+    for (min, max) in [(1, 99), (offered, offered + 1)] {
+        let params = bench.params(ADMIN).with("minProtocol", min);
+        let conn = bench.join(params.with("maxProtocol", max))?;
+        let chosen = conn.hello("protocol").cloned().unwrap_or(Value::Null);
+        let within = conn
+            .hello
+            .as_ref()
+            .and_then(|hello| hello.integer("protocol"))
+            .is_some_and(|own| (min..=max).contains(&own));
+        bench.check("HSK-012/range", within, || {
+            format!("{chosen} for {min} to {max}")
+        });
+    }
     let kept = text("server.version") && text("server.connId");
     bench.check("HSK-013/server", kept, || at("server").to_string());
     let listed = |path: &str| hello.list(path).is_some_and(|list| !list.is_empty());
@@ -131,6 +156,51 @@ fn hello(bench: &Bench) -> Result<(), Trouble> {
     bench.check("REQ-009/listed", missing.is_empty(), || {
         format!("not listed: {missing:?}")
     });
+    Ok(())
+}
+
+/// Connects that are unlike ours and are good as well.
+fn ways_in(bench: &Bench) -> Result<(), Trouble> {
+    let params = bench.params(READ);
+    let probe = object! {
+        "id": "openclaw-probe", "version": "1", "platform": "linux", "mode": "probe",
+    };
+    let old = params.clone().with("client", probe).with("minProtocol", 3);
+    let welcomed = bench.open()?.connect_plainly(old.with("maxProtocol", 3));
+    bench.judge("HSK-028/probe", welcomed.map_err(|why| why.0));
+
+    let bare = params.clone().without("role").without("scopes");
+    let mut conn = bench.open()?;
+    let welcomed = conn.connect_plainly(bare).map_err(|why| why.0);
+    let none = |scopes: &Value| *scopes == Value::List(Vec::new());
+    let role = conn
+        .hello("auth.role")
+        .is_none_or(|role| role.is("operator"));
+    let kept = welcomed.and_then(|()| match conn.hello("auth.scopes") {
+        Some(scopes) if !none(scopes) => Err(format!("{scopes} was granted")),
+        Some(_) | None if !role => Err("no operator was let in".to_owned()),
+        Some(_) | None => Ok(()),
+    });
+    bench.judge("HSK-034/defaults", kept);
+
+    let origin = format!("Origin: http://{}\r\n", bench.options.target.authority);
+    let mut conn = bench.open_with(&origin)?;
+    let id = conn.request("connect", params.clone())?;
+    let answer = conn.take(bench.patience(), |frame| is_answer(frame, &id))?;
+    let answer = answer.unwrap_or(Value::Null);
+    // A gateway that takes the origin for a foreign one lets nobody in.
+    let scopes = answer.at("payload.auth.scopes");
+    bench.check("SCP-009/origin", scopes.is_none_or(none), || {
+        format!("a browser without a device is answered {answer}")
+    });
+
+    if bench.options.token.is_empty() {
+        bench.not_applicable("HSK-030/password", "no token was given");
+        return Ok(());
+    }
+    let secret = object! {"password": bench.options.token.as_str()};
+    let welcomed = bench.open()?.connect_plainly(params.with("auth", secret));
+    bench.judge("HSK-030/password", welcomed.map_err(|why| why.0));
     Ok(())
 }
 

@@ -14,6 +14,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[scenario(
         "HTP-004/head",
         "HTP-005/nosniff",
         "HTP-006/uncached",
+        "HTP-008/unknown",
     ],
     probes,
 )];
@@ -66,5 +67,9 @@ fn probes(bench: &Bench) -> Result<(), Trouble> {
             format!("DELETE {path} answers {}, allow {allow:?}", head.status)
         });
     }
+    let (head, _) = whole(bench, "GET /no/such/thing.txt")?;
+    bench.check("HTP-008/unknown", head.status == 404, || {
+        format!("it is answered {}", head.status)
+    });
     Ok(())
 }

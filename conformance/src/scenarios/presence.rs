@@ -6,16 +6,23 @@ use crate::conn::is_push;
 use crate::json::Value;
 use crate::object;
 
-pub(super) const SCENARIOS: &[Scenario] = &[scenario(
-    "presence",
-    &[
-        "STA-002/raised",
-        "STA-003/listed",
-        "STA-004/pushed",
-        "SCP-005/presence",
-    ],
-    presence,
-)];
+pub(super) const SCENARIOS: &[Scenario] = &[
+    scenario(
+        "presence",
+        &[
+            "STA-002/raised",
+            "STA-003/listed",
+            "STA-004/pushed",
+            "SCP-005/presence",
+        ],
+        presence,
+    ),
+    scenario(
+        "coming and going",
+        &["STA-007/came", "STA-008/went"],
+        coming,
+    ),
+];
 
 fn presence(bench: &Bench) -> Result<(), Trouble> {
     let mut stranger = bench.operator(&[])?;
@@ -64,6 +71,34 @@ fn presence(bench: &Bench) -> Result<(), Trouble> {
         .find(|frame| is_push(frame, "presence"));
     bench.check("SCP-005/presence", leaked.is_none(), || {
         "a connection without scopes heard presence".to_owned()
+    });
+    Ok(())
+}
+
+fn coming(bench: &Bench) -> Result<(), Trouble> {
+    let name = bench.name("window");
+    let mut reader = bench.operator(READ)?;
+    let client = object! {
+        "id": "openclaw-macos", "version": "1", "platform": "macos", "mode": "ui",
+        "instanceId": name.as_str(),
+    };
+    let mut window = bench.open()?;
+    window.connect_plainly(bench.params(&[]).with("client", client))?;
+    let has = |frame: &Value, reason: &str| {
+        let rows = frame.list("payload.presence").unwrap_or(&[]);
+        let mut own = rows
+            .iter()
+            .filter(|row| row.text("instanceId") == Some(&name));
+        is_push(frame, "presence") && own.any(|row| row.text("reason") == Some(reason))
+    };
+    let came = reader.take(bench.patience(), |frame| has(frame, "connect"))?;
+    bench.check("STA-007/came", came.is_some(), || {
+        "no presence push has the client that came".to_owned()
+    });
+    drop(window);
+    let went = reader.take(bench.patience(), |frame| has(frame, "disconnect"))?;
+    bench.check("STA-008/went", went.is_some(), || {
+        "no presence push says that the client has gone".to_owned()
     });
     Ok(())
 }

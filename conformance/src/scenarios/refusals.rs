@@ -1,5 +1,7 @@
 //! Handshakes that must fail: what is said and how it ends are judged apart.
 
+use std::time::{Duration, Instant};
+
 use super::{ADMIN, Scenario, scenario};
 use crate::bench::{Bench, Ending, May, Trouble};
 use crate::conn::request;
@@ -49,10 +51,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ],
         wrong_credentials,
     ),
+    scenario("wrong tokens in a row", &["HSK-021/later"], in_a_row),
     scenario(
         "foreign origin",
         &["HSK-022/answered", "HSK-022/ends"],
         foreign_origin,
+    ),
+    scenario(
+        "browser without an origin",
+        &["HSK-033/answered", "HSK-033/ends"],
+        no_origin,
     ),
     scenario(
         "node without a device",
@@ -60,6 +68,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         node,
     ),
 ];
+
+/// By how much at least the third wrong token is answered later than the first.
+const LATER: Duration = Duration::from_millis(300);
 
 /// Says something first; returns the answer, if there is one, and the ending.
 fn first(bench: &Bench, frame: &Frame) -> Result<(Value, Ending), Trouble> {
@@ -229,6 +240,31 @@ fn wrong_credentials(bench: &Bench) -> Result<(), Trouble> {
     Ok(())
 }
 
+fn in_a_row(bench: &Bench) -> Result<(), Trouble> {
+    if bench.options.token.is_empty() {
+        bench.not_applicable("HSK-021/later", "no token was given");
+        return Ok(());
+    }
+    // Whoever is let in begins anew.
+    bench.operator(ADMIN)?;
+    let wrong = bench.params(ADMIN);
+    let wrong = wrong.with("auth", object! {"token": "not-this-one"});
+    let mut times = Vec::new();
+    for _ in 0..3 {
+        let mut conn = bench.open()?;
+        let began = Instant::now();
+        conn.send_frame(&connect(wrong.clone()))?;
+        conn.ending()?;
+        times.push(began.elapsed());
+    }
+    bench.operator(ADMIN)?;
+    let later = times[0] + LATER < times[2];
+    bench.check("HSK-021/later", later, || {
+        format!("answered and closed after {times:?}")
+    });
+    Ok(())
+}
+
 fn foreign_origin(bench: &Bench) -> Result<(), Trouble> {
     let origin = "Origin: https://foreign.example\r\n";
     let (answer, ending) = first_with(bench, origin, &connect(bench.params(ADMIN)))?;
@@ -241,6 +277,18 @@ fn foreign_origin(bench: &Bench) -> Result<(), Trouble> {
         &ending,
         &[May::Close(1008)],
     );
+    Ok(())
+}
+
+fn no_origin(bench: &Bench) -> Result<(), Trouble> {
+    for (id, mode) in [("openclaw-control-ui", "ui"), ("webchat", "webchat")] {
+        let client = object! {"id": id, "version": "1", "platform": "web", "mode": mode};
+        let (answer, ending) = first(bench, &connect(bench.params(ADMIN).with("client", client)))?;
+        bench.check("HSK-033/answered", is_refusal(&answer), || {
+            format!("{id} is answered {answer}")
+        });
+        bench.ends("HSK-033/ends", id, &ending, &[May::Close(1008)]);
+    }
     Ok(())
 }
 

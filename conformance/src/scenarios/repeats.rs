@@ -1,6 +1,6 @@
 //! Runs that are asked for again.
 
-use super::runs::{is_of, run_time, turn};
+use super::runs::{is_of, turn};
 use super::{Scenario, WRITE, scenario};
 use crate::bench::{Bench, Trouble};
 use crate::conn::is_answer;
@@ -45,7 +45,7 @@ fn in_flight(bench: &Bench) -> Result<(), Trouble> {
     let kept = again.text("payload.runId") == Some(&key)
         && matches!(status, Some("accepted" | "in_flight"));
     bench.check("IDM-001/same", kept, || again.to_string());
-    let end = conn.answer_within(&first, run_time(bench))?;
+    let end = conn.answer_within(&first, bench.options.run_time)?;
     conn.lives()?;
     let count = starts(&conn.heard, &key);
     bench.check("IDM-001/one-run", count == 1, || {
@@ -66,7 +66,7 @@ fn after(bench: &Bench) -> Result<(), Trouble> {
     let params = turn(bench, &key, &bench.options.message);
     let first = conn.request("agent", params.clone())?;
     conn.answer(&first)?;
-    let end = conn.answer_within(&first, run_time(bench))?;
+    let end = conn.answer_within(&first, bench.options.run_time)?;
     let mut other = bench.operator(WRITE)?;
     for (conn, id) in [
         (&mut conn, "IDM-002/stored"),

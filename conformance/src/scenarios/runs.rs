@@ -1,7 +1,5 @@
 //! Requests with two answers.
 
-use std::time::Duration;
-
 use super::{READ, Scenario, WRITE, scenario};
 use crate::bench::{Bench, Trouble};
 use crate::conn::{Conn, is_answer, is_push};
@@ -15,6 +13,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             "RUN-001/ack",
             "RUN-002/final",
             "RUN-002/once",
+            "RUN-002/status",
             "RUN-003/same",
             "RUN-004/ack-first",
             "RUN-004/start-first",
@@ -23,29 +22,32 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             "RUN-005/numbers",
             "RUN-011/text",
             "EVT-010/observer",
+            "EVT-011/nothing",
             "SCP-005/run",
         ],
         run,
     ),
     scenario("tools", &["EVT-008/asked", "EVT-008/unasked"], tools),
     scenario("failing run", &["RUN-006/final"], failing),
-    scenario("no run", &["RUN-007/refused", "RUN-007/once"], refused),
+    scenario(
+        "no run",
+        &["RUN-007/refused", "RUN-007/once", "RUN-013/refused"],
+        refused,
+    ),
     scenario(
         "waiting for a run",
         &["RUN-008/timeout", "RUN-008/end", "RUN-010/goes-on"],
         waited,
     ),
-    scenario(
-        "aborted run",
-        &["RUN-009/named", "RUN-009/final", "RUN-009/nothing"],
-        aborted,
-    ),
+    scenario("aborted run", ABORTED, aborted),
 ];
 
-/// How long a run may take.
-pub(super) fn run_time(bench: &Bench) -> Duration {
-    bench.patience() * 3
-}
+const ABORTED: &[&str] = &[
+    "RUN-009/named",
+    "RUN-009/final",
+    "RUN-009/nothing",
+    "RUN-014/told",
+];
 
 /// The parameters of `agent`, with a key and a session that nobody else has.
 pub(super) fn turn(bench: &Bench, key: &str, message: &str) -> Value {
@@ -59,6 +61,11 @@ pub(super) fn turn(bench: &Bench, key: &str, message: &str) -> Value {
 /// Whether a message is a push of this run.
 pub(super) fn is_of(frame: &Value, run: &str) -> bool {
     frame.text("type") == Some("event") && frame.text("payload.runId") == Some(run)
+}
+
+fn count_answers(conn: &Conn<'_>, id: &str) -> usize {
+    let answers = conn.heard.iter().filter(|frame| is_answer(frame, id));
+    answers.count()
 }
 
 fn is_end(frame: &Value) -> bool {
@@ -77,22 +84,24 @@ fn run(bench: &Bench) -> Result<(), Trouble> {
         && ack.text("payload.runId").is_some()
         && ack.integer("payload.acceptedAt").is_some();
     bench.check("RUN-001/ack", kept, || format!("first came {ack}"));
-    let last = conn.answer_within(&id, run_time(bench));
+    let last = conn.answer_within(&id, bench.options.run_time);
     let found = last.as_ref().map_err(ToString::to_string).map(|_| ());
     bench.judge("RUN-002/final", found);
     conn.lives()?;
     conn.settle()?;
-    let count = conn
-        .heard
-        .iter()
-        .filter(|frame| is_answer(frame, &id))
-        .count();
+    let count = count_answers(&conn, &id);
     if count > 1 {
         bench.check("RUN-002/once", count == 2, || {
             format!("{count} answers came")
         });
     }
     let last = last?;
+    let status = last.text("payload.status");
+    bench.check(
+        "RUN-002/status",
+        matches!(status, Some("ok" | "error")),
+        || format!("it ends with the status {status:?}"),
+    );
     let ids = [&ack, &last].map(|answer| answer.text("payload.runId").unwrap_or(""));
     bench.check("RUN-003/same", ids == [&key, &key], || {
         format!("{ids:?} for {key}")
@@ -113,6 +122,12 @@ fn run(bench: &Bench) -> Result<(), Trouble> {
     })?;
     bench.check("EVT-010/observer", heard.is_some(), || {
         "an operator with operator.read does not hear the end of the run".to_owned()
+    });
+    let mut late = bench.operator(READ)?;
+    late.lives()?;
+    let replayed = late.heard.iter().any(|frame| is_of(frame, &key));
+    bench.check("EVT-011/nothing", !replayed, || {
+        "who comes after a run hears its pushes".to_owned()
     });
     stranger.lives()?;
     let leaked = stranger.heard.iter().find(|frame| is_of(frame, &key));
@@ -185,7 +200,7 @@ fn tools(bench: &Bench) -> Result<(), Trouble> {
     let mut conn = bench.join(bench.params(WRITE).with("caps", caps))?;
     let id = conn.request("agent", turn(bench, &key, &bench.options.tool_message))?;
     conn.answer(&id)?;
-    conn.answer_within(&id, run_time(bench))?;
+    conn.answer_within(&id, bench.options.run_time)?;
     without.take(bench.patience(), |frame| {
         is_of(frame, &key) && is_end(frame)
     })?;
@@ -211,7 +226,7 @@ fn failing(bench: &Bench) -> Result<(), Trouble> {
     let mut conn = bench.operator(WRITE)?;
     let id = conn.request("agent", turn(bench, &key, &bench.options.failing_message))?;
     conn.answer(&id)?;
-    let last = conn.answer_within(&id, run_time(bench))?;
+    let last = conn.answer_within(&id, bench.options.run_time)?;
     if last.text("payload.status") == Some("ok") && last.flag("ok") == Some(true) {
         bench.not_applicable("RUN-006/final", "the run did not fail");
         return Ok(());
@@ -227,21 +242,21 @@ fn refused(bench: &Bench) -> Result<(), Trouble> {
     let mut conn = bench.operator(WRITE)?;
     let key = bench.name("refused");
     let good = turn(bench, &key, "never said");
-    for params in [
-        good.clone().without("idempotencyKey"),
-        good.clone().without("message"),
-        good.with("idempotencyKey", ""),
+    for (check, params) in [
+        ("RUN-007/refused", good.clone().without("idempotencyKey")),
+        ("RUN-007/refused", good.clone().without("message")),
+        ("RUN-007/refused", good.clone().with("idempotencyKey", "")),
+        (
+            "RUN-013/refused",
+            good.without("sessionKey")
+                .with("agentId", "nobody-has-this"),
+        ),
     ] {
         let answer = conn.ask("agent", params)?;
         let kept = answer.text("error.code") == Some("INVALID_REQUEST");
-        bench.check("RUN-007/refused", kept, || answer.to_string());
+        bench.check(check, kept, || answer.to_string());
         conn.lives()?;
-        let id = answer.text("id").unwrap_or("");
-        let count = conn
-            .heard
-            .iter()
-            .filter(|frame| is_answer(frame, id))
-            .count();
+        let count = count_answers(&conn, answer.text("id").unwrap_or(""));
         bench.check("RUN-007/once", count == 1, || {
             format!("{count} answers came")
         });
@@ -261,7 +276,7 @@ fn waited(bench: &Bench) -> Result<(), Trouble> {
     bench.check("RUN-008/timeout", kept, || none.to_string());
     drop(conn);
     let id = other.request("agent.wait", wait(&key, 60_000))?;
-    let end = other.answer_within(&id, run_time(bench))?;
+    let end = other.answer_within(&id, bench.options.run_time)?;
     let status = end.text("payload.status").unwrap_or("");
     let kept = matches!(status, "ok" | "error") && end.text("payload.runId") == Some(&key);
     bench.check("RUN-008/end", kept, || end.to_string());
@@ -281,23 +296,30 @@ fn aborted(bench: &Bench) -> Result<(), Trouble> {
     conn.take(bench.patience(), |frame| is_of(frame, &key))?;
     let abort = || object! {"sessionKey": session.as_str(), "runId": key.as_str()};
     let answer = conn.ask("chat.abort", abort())?;
-    if answer.flag("payload.aborted") != Some(true) && conn.answer(&id).is_ok() {
-        for id in ["RUN-009/named", "RUN-009/final", "RUN-009/nothing"] {
+    // Answers come in order, so that a run that was over before has been answered before.
+    let count = count_answers(&conn, &id);
+    let over = answer.flag("payload.aborted") != Some(true) && count > 1;
+    if over {
+        for id in ABORTED {
             bench.not_applicable(id, "the run ended before it could be aborted");
         }
         return Ok(());
     }
+    let told = |frame: &Value| {
+        is_of(frame, &key)
+            && is_push(frame, "chat")
+            && frame.text("payload.state") == Some("aborted")
+    };
+    let told = conn.heard.iter().any(told);
+    bench.check("RUN-014/told", told, || {
+        "no chat push says aborted before chat.abort is answered".to_owned()
+    });
     let named = answer.list("payload.runIds").unwrap_or(&[]);
     let kept = named.iter().any(|run| run.is(&key));
     bench.check("RUN-009/named", kept, || answer.to_string());
-    let count = conn
-        .heard
-        .iter()
-        .filter(|frame| is_answer(frame, &id))
-        .count();
     let last = match count {
         2.. => Ok(Value::Null),
-        _ => conn.answer_within(&id, run_time(bench)),
+        _ => conn.answer_within(&id, bench.options.run_time),
     };
     bench.judge(
         "RUN-009/final",

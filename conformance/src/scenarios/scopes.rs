@@ -1,6 +1,6 @@
 //! What scopes open and what they keep shut.
 
-use super::{READ, Scenario, scenario};
+use super::{ADMIN, READ, Scenario, scenario};
 use crate::bench::{Bench, Trouble};
 use crate::json::Value;
 use crate::object;
@@ -15,6 +15,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             "SCP-006/health",
             "SCP-007/unknown",
             "SCP-010/unknown",
+            "SCP-011/refused",
         ],
         missing,
     ),
@@ -82,6 +83,11 @@ fn missing(bench: &Bench) -> Result<(), Trouble> {
             );
         }
     }
+    let mut conn = bench.operator(ADMIN)?;
+    let answer = conn.ask("node.event", object! {"event": "x"})?;
+    bench.check("SCP-011/refused", answer.flag("ok") == Some(false), || {
+        format!("an operator's node.event is answered {answer}")
+    });
     Ok(())
 }
 
@@ -94,7 +100,8 @@ fn none(bench: &Bench) -> Result<(), Trouble> {
     let client = object! {
         "id": "test", "version": "1", "platform": "linux", "mode": "test",
     };
-    let mut conn = bench.join(bench.params(READ).with("client", client))?;
+    let mut conn = bench.open()?;
+    conn.connect_plainly(bench.params(READ).with("client", client))?;
     let granted = conn.hello("auth.scopes").cloned();
     let answer = conn.ask("status", object! {})?;
     let none = granted.is_none_or(|scopes| scopes == Value::List(Vec::new()));

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::{READ, Scenario};
-use crate::bench::{Bench, May, Trouble, UPGRADE};
+use crate::bench::{Bench, Ending, May, Trouble, UPGRADE};
 use crate::conn::{Conn, is_push};
-use crate::wire::Stop;
+use crate::wire::{Stop, Wire};
 
 pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     name: "waiting",
@@ -15,6 +15,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
         "TRN-010/ends",
         "EVT-004/tick",
         "LIV-003/ping",
+        "STA-006/pushed",
     ],
     slow: true,
     run: waiting,
@@ -22,6 +23,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
 
 /// The longest that a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(20);
+/// The longest that the head of a request may take.
+const HEAD: Duration = Duration::from_secs(100);
+/// How long bytes of an endless head are apart.
+const PACE: Duration = Duration::from_millis(200);
+/// The longest time between two refreshes of health, with time to spare.
+const HEALTH: Duration = Duration::from_secs(70);
 /// The longest silence before a ping, with time to spare.
 const SILENCE: Duration = Duration::from_secs(35);
 
@@ -41,16 +48,11 @@ fn waiting(bench: &Bench) -> Result<(), Trouble> {
     let tick = Duration::from_millis(tick.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(30_000));
     let tick = tick.min(Duration::from_secs(90)) + Duration::from_secs(3);
 
-    let mut gone = false;
-    while !gone && began.elapsed() < HANDSHAKE {
-        let sent = drip.send(b"x", bench.patience());
-        let until = Instant::now() + Duration::from_millis(200);
-        gone = sent.is_err() || !matches!(drip.head(until), Err(Stop::Late));
+    let mut drip = Some(drip);
+    while began.elapsed() < HANDSHAKE && silent.ending_within(PACE)? == Ending::Open {
+        drip = drip.and_then(more);
     }
-    bench.check("TRN-010/ends", gone, || {
-        format!("a head that never ends is read for {HANDSHAKE:?}")
-    });
-    let ending = silent.ending_within(HANDSHAKE.saturating_sub(began.elapsed()))?;
+    let ending = silent.ending_within(PACE)?;
     let allowed = [1000, 1008].map(May::Close);
     bench.ends("HSK-001/ends", "20 s of silence", &ending, &allowed);
     let lives = reader.lives()?;
@@ -66,7 +68,22 @@ fn waiting(bench: &Bench) -> Result<(), Trouble> {
         let kept = push.is_some_and(|push| push.integer("payload.ts").is_some());
         bench.check("EVT-004/tick", kept, || format!("none within {tick:?}"));
     }
-    pinged(bench, &mut stranger, began)
+    pinged(bench, &mut stranger, began)?;
+    refreshed(bench, &mut reader, began)?;
+    while drip.is_some() && began.elapsed() < HEAD {
+        drip = drip.and_then(more);
+    }
+    bench.check("TRN-010/ends", drip.is_none(), || {
+        format!("a head that never ends is read for {HEAD:?}")
+    });
+    Ok(())
+}
+
+/// Sends one more byte of a head; nothing is left where it is not taken.
+fn more(mut wire: Wire) -> Option<Wire> {
+    wire.send(b"x", PACE).ok()?;
+    let waits = matches!(wire.head(Instant::now() + PACE), Err(Stop::Late));
+    waits.then_some(wire)
 }
 
 fn pinged(bench: &Bench, conn: &mut Conn<'_>, began: Instant) -> Result<(), Trouble> {
@@ -75,6 +92,18 @@ fn pinged(bench: &Bench, conn: &mut Conn<'_>, began: Instant) -> Result<(), Trou
     }
     bench.check("LIV-003/ping", conn.pings > 0, || {
         format!("none in {SILENCE:?}")
+    });
+    Ok(())
+}
+
+fn refreshed(bench: &Bench, conn: &mut Conn<'_>, began: Instant) -> Result<(), Trouble> {
+    let within = HEALTH.saturating_sub(began.elapsed());
+    let shown = conn.hello("snapshot.health.ts").cloned();
+    let push = conn.take(within, |frame| {
+        is_push(frame, "health") && frame.at("payload.ts") != shown.as_ref()
+    })?;
+    bench.check("STA-006/pushed", push.is_some(), || {
+        format!("health is not pushed within {HEALTH:?}")
     });
     Ok(())
 }

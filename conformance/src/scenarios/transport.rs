@@ -15,8 +15,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             "TRN-004/accept",
             "TRN-004/extensions",
             "TRN-005/path",
+            "TRN-005/query",
             "TRN-009/key",
             "TRN-009/version",
+            "TRN-011/ignored",
             "HSK-023/proxy",
         ],
         upgrade,
@@ -74,6 +76,14 @@ fn upgrade(bench: &Bench) -> Result<(), Trouble> {
             format!("{path} is answered {}", head.status)
         });
     }
+    query(bench)?;
+    let subprotocol = "Sec-WebSocket-Protocol: chat\r\n";
+    let mut conn = bench.open_with(subprotocol);
+    let works = match &mut conn {
+        Ok(conn) => conn.connect(bench.params(READ)).map_err(|why| why.0),
+        Err(why) => Err(why.0.clone()),
+    };
+    bench.judge("TRN-011/ignored", works);
     for (id, left_out) in [
         ("TRN-009/key", "Sec-WebSocket-Key"),
         ("TRN-009/version", "Sec-WebSocket-Version"),
@@ -91,6 +101,29 @@ fn upgrade(bench: &Bench) -> Result<(), Trouble> {
     let (head, _) = bench.http("GET /", &fields)?;
     bench.check("HSK-023/proxy", head.status == 403, || {
         format!("X-Forwarded-For is answered {}", head.status)
+    });
+    Ok(())
+}
+
+/// Whether a token in the query lets anybody in.
+fn query(bench: &Bench) -> Result<(), Trouble> {
+    if bench.options.token.is_empty() {
+        bench.not_applicable("TRN-005/query", "no token was given");
+        return Ok(());
+    }
+    let line = format!("GET /?token={}", bench.options.token);
+    let (head, wire) = bench.http(&line, UPGRADE)?;
+    if head.status != 101 {
+        // Refused at once is refused.
+        bench.judge("TRN-005/query", Ok(()));
+        return Ok(());
+    }
+    let mut conn = bench.conn(wire);
+    let id = conn.request("connect", bench.params(READ).without("auth"))?;
+    let answer = conn.take(bench.patience(), |frame| is_answer(frame, &id))?;
+    let let_in = answer.is_some_and(|answer| answer.flag("ok") == Some(true));
+    bench.check("TRN-005/query", !let_in, || {
+        "the token in the query alone lets in".to_owned()
     });
     Ok(())
 }

@@ -5,7 +5,7 @@ use openclaw_conformance::object;
 
 use crate::proxy::Change::{Message, Numbers};
 use crate::proxy::Memory;
-use crate::{Mutant, close, is_hello, is_push, mutant, push, set, unset};
+use crate::{Mutant, close, granted, is_hello, is_push, mutant, push, refuse, set, unset};
 
 const CHALLENGE: &str = "connect.challenge";
 
@@ -19,7 +19,14 @@ pub(crate) const MUTANTS: &[Mutant] = &[
                 vec![value]
             }
         }),
-        &["HSK-010/challenge", "HSK-011/nonces", "EVT-002/number"],
+        &[
+            "HSK-010/challenge",
+            "HSK-011/nonces",
+            "EVT-002/number",
+            "HSK-024*",
+            "HSK-027*",
+            "HSK-029*",
+        ],
     ),
     mutant(
         "numbers the challenge",
@@ -41,7 +48,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
                 vec![value]
             }
         }),
-        &["HSK-011/nonces"],
+        &["HSK-011/nonces", "HSK-024/signature", "HSK-027*"],
     ),
     mutant(
         "pushes before hello",
@@ -84,6 +91,12 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "HSK-016/answered",
             "HSK-019/order",
             "HSK-022/answered",
+            "HSK-024/id",
+            "HSK-024/nonce",
+            "HSK-024/signature",
+            "HSK-024/time",
+            "HSK-029/answered",
+            "HSK-033/answered",
             "NOD-001/answered",
         ],
     ),
@@ -101,12 +114,102 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         "chooses another version",
         Message(|_, value| {
             if is_hello(&value) {
-                vec![set(value, "payload.protocol", 2)]
+                vec![set(value, "payload.protocol", 100)]
             } else {
                 vec![value]
             }
         }),
-        &["HSK-012/version"],
+        &["HSK-012*"],
+    ),
+    mutant(
+        "does not say why a device is refused",
+        Message(|_, value| {
+            let code = value.text("error.details.code").unwrap_or("");
+            vec![
+                if code.starts_with("DEVICE_AUTH") || code == "AUTH_TOKEN_MISSING" {
+                    unset(value, "error.details")
+                } else {
+                    value
+                },
+            ]
+        }),
+        &[
+            "HSK-024/id",
+            "HSK-024/nonce",
+            "HSK-024/signature",
+            "HSK-024/time",
+            "HSK-029/answered",
+        ],
+    ),
+    mutant(
+        "believes no device",
+        Message(|memory, value| welcome(memory, value, |params| params.at("device").is_some())),
+        &["HSK-027*"],
+    ),
+    mutant(
+        "lets no probe in",
+        Message(|memory, value| {
+            welcome(memory, value, |params| {
+                params.text("client.mode") == Some("probe")
+            })
+        }),
+        &["HSK-028/probe"],
+    ),
+    mutant(
+        "knows no passwords",
+        Message(|memory, value| {
+            welcome(memory, value, |params| params.at("auth.password").is_some())
+        }),
+        &["HSK-030/password"],
+    ),
+    mutant(
+        "wants to be told the role",
+        Message(|memory, value| {
+            welcome(memory, value, |params| {
+                params.is_object() && params.at("role").is_none()
+            })
+        }),
+        &["HSK-034/defaults"],
+    ),
+    mutant(
+        "lets in whoever has the token in the query",
+        Message(|memory, value| {
+            let query = memory.request.lock().unwrap().contains("?token=");
+            vec![if query && value.flag("ok") == Some(false) {
+                granted(value)
+            } else {
+                value
+            }]
+        }),
+        &["TRN-005/query"],
+    ),
+    mutant(
+        "grants scopes to browsers",
+        Message(|memory, value| {
+            let browser = memory.request.lock().unwrap().contains("Origin: http:");
+            let scopes: &[&str] = &["operator.read"];
+            let auth = object! {"role": "operator", "scopes": scopes};
+            vec![if browser && value.flag("ok") == Some(false) {
+                granted(value).with("payload", object! {"auth": auth})
+            } else {
+                value
+            }]
+        }),
+        &["SCP-009/origin"],
+    ),
+    mutant(
+        "answers the first wrong token last",
+        Message(|memory, value| {
+            if value.text("error.details.code") == Some("AUTH_TOKEN_MISMATCH") {
+                let mut shared = memory.shared.0.lock().unwrap();
+                shared.0 += 1;
+                if shared.0 == 2 {
+                    std::thread::sleep(std::time::Duration::from_millis(700));
+                }
+            }
+            vec![value]
+        }),
+        &["HSK-021/later"],
     ),
     mutant(
         "has no connection id",
@@ -263,6 +366,16 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         &["LIM-007/before-hello"],
     ),
 ];
+
+/// Refuses whoever connects with such parameters.
+fn welcome(memory: &Memory, value: Value, whom: fn(&Value) -> bool) -> Vec<Value> {
+    let (_, params) = memory.asked(&value);
+    vec![if is_hello(&value) && whom(&params) {
+        refuse(value).without("payload")
+    } else {
+        value
+    }]
+}
 
 fn second(memory: &Memory, value: &Value) -> bool {
     memory.scopes.is_some() && value.text("id") == Some("again")

@@ -9,6 +9,7 @@ mod handshake;
 mod messages;
 mod proxy;
 mod pushes;
+mod repeats;
 mod runs;
 mod transport;
 
@@ -57,6 +58,7 @@ const UNTRIPPED: &[(&str, &str)] = &[
         "needs a gateway that waits for the challenge to be read",
     ),
     ("LIV-003/ping", "takes half a minute"),
+    ("STA-006/pushed", "takes a minute"),
     ("TRN-006/frame", "needs a gateway that reads by packets"),
     ("TRN-006/head", "needs a gateway that reads by packets"),
     ("TRN-008/others", "needs a gateway that harms others"),
@@ -94,6 +96,20 @@ pub(crate) fn close() -> Value {
     object! {"close": "now"}
 }
 
+/// Refuses what was granted.
+pub(crate) fn refuse(value: Value) -> Value {
+    let error = object! {"code": "INVALID_REQUEST", "message": "no"};
+    value.with("ok", false).with("error", error)
+}
+
+/// Grants what was refused.
+pub(crate) fn granted(value: Value) -> Value {
+    value
+        .without("error")
+        .with("ok", true)
+        .with("payload", object! {})
+}
+
 pub(crate) fn is_push(value: &Value, event: &str) -> bool {
     value.text("event") == Some(event)
 }
@@ -117,6 +133,7 @@ fn all() -> Vec<&'static Mutant> {
         messages::MUTANTS,
         pushes::MUTANTS,
         runs::MUTANTS,
+        repeats::MUTANTS,
     ]
     .into_iter()
     .flatten()

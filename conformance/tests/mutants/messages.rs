@@ -4,7 +4,7 @@ use openclaw_conformance::json::Value;
 use openclaw_conformance::object;
 
 use crate::proxy::Change::{Frame as Frames, Message};
-use crate::{Mutant, close, is_hello, mutant, push, set, unset};
+use crate::{Mutant, close, granted, is_hello, mutant, push, refuse, set, unset};
 use openclaw_conformance::wire::{CLOSE, Frame, TEXT};
 
 fn message(value: &Value) -> &str {
@@ -13,13 +13,6 @@ fn message(value: &Value) -> &str {
 
 fn is_invalid_frame(value: &Value) -> bool {
     message(value).starts_with("invalid request frame: ") && !message(value).contains("JSON")
-}
-
-fn granted(value: Value) -> Value {
-    value
-        .without("error")
-        .with("ok", true)
-        .with("payload", object! {})
 }
 
 fn id_is(value: &Value, id: &str) -> bool {
@@ -65,7 +58,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         "ends after wrong frames",
         Message(|memory, value| {
             memory.count += i64::from(is_invalid_frame(&value));
-            memory.cut = memory.count == 7;
+            memory.cut = memory.count == 9;
             if memory.cut {
                 vec![value, close()]
             } else {
@@ -85,6 +78,28 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             }]
         }),
         &["FRM-007/same", "TRN-003/character"],
+    ),
+    mutant(
+        "knows no traces",
+        Message(|_, value| {
+            vec![if id_is(&value, "traced") {
+                refuse(value)
+            } else {
+                value
+            }]
+        }),
+        &["FRM-011/taken"],
+    ),
+    mutant(
+        "opens the methods of nodes",
+        Message(|memory, value| {
+            vec![if memory.method(&value) == "node.event" {
+                granted(value)
+            } else {
+                value
+            }]
+        }),
+        &["SCP-011/refused"],
     ),
     mutant(
         "refuses without words",
@@ -152,7 +167,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
                 value
             }]
         }),
-        &["REQ-002/refused"],
+        &["REQ-002/refused", "SCP-011/refused"],
     ),
     mutant(
         "answers two of three twins",
@@ -209,7 +224,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         Message(|memory, value| {
             let (method, params) = memory.asked(&value);
             let refused = method == "health" && !params.is_object();
-            vec![if refused { error(value) } else { value }]
+            vec![if refused { refuse(value) } else { value }]
         }),
         &["REQ-006/ignored"],
     ),
@@ -287,7 +302,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         Message(|memory, value| {
             let none = memory.scopes.as_deref() == Some("[\"operator.pairing\"]");
             vec![if none && memory.method(&value) == "health" {
-                error(value)
+                refuse(value)
             } else {
                 value
             }]
@@ -349,8 +364,3 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         &["LIM-002*", "TRN-002/length"],
     ),
 ];
-
-fn error(value: Value) -> Value {
-    let error = object! {"code": "INVALID_REQUEST", "message": "no"};
-    value.with("ok", false).with("error", error)
-}

@@ -16,6 +16,19 @@ fn presence(memory: &mut Memory, value: Value, change: fn(Value, i64) -> Value) 
     vec![change(value, shared.0)]
 }
 
+/// Drops presence where a window has come, or has gone.
+fn without_window(value: Value, reason: &str) -> Vec<Value> {
+    let rows = value.list("payload.presence").unwrap_or(&[]);
+    let window = rows
+        .iter()
+        .any(|row| row.text("mode") == Some("ui") && row.text("reason") == Some(reason));
+    if is_push(&value, "presence") && window {
+        vec![]
+    } else {
+        vec![value]
+    }
+}
+
 pub(crate) const MUTANTS: &[Mutant] = &[
     mutant(
         "repeats a number",
@@ -100,7 +113,38 @@ pub(crate) const MUTANTS: &[Mutant] = &[
                 vec![value]
             }
         }),
-        &["STA-004/pushed", "STA-002/raised", "EVT-005/throughout"],
+        &[
+            "STA-004/pushed",
+            "STA-002/raised",
+            "STA-007/came",
+            "STA-008/went",
+            "EVT-005/throughout",
+        ],
+    ),
+    mutant(
+        "does not say who comes",
+        Message(|_, value| without_window(value, "connect")),
+        &["STA-007/came"],
+    ),
+    mutant(
+        "does not say who goes",
+        Message(|_, value| without_window(value, "disconnect")),
+        &["STA-008/went"],
+    ),
+    mutant(
+        "replays what was pushed",
+        Message(|memory, value| {
+            let mut shared = memory.shared.0.lock().unwrap();
+            if is_push(&value, "agent") {
+                shared.1.push(value.clone());
+            }
+            let mut all = vec![value];
+            if is_hello(&all[0]) {
+                all.extend(shared.1.clone());
+            }
+            all
+        }),
+        &["EVT-011/nothing"],
     ),
     mutant(
         "leaks presence",

@@ -1,30 +1,23 @@
-//! Defects of runs and their repeats.
+//! Defects of runs.
 
 use openclaw_conformance::json::Value;
-use openclaw_conformance::object;
 
 use crate::proxy::Change::Message;
 use crate::proxy::Memory;
-use crate::{Mutant, is_final, is_push, mutant, push, set, unset};
+use crate::{Mutant, is_final, is_push, mutant, set, unset};
 
-fn is_ack(value: &Value) -> bool {
+pub(crate) fn is_ack(value: &Value) -> bool {
     value.text("payload.status") == Some("accepted")
 }
 
 /// Whether it is the last answer of an agent request.
-fn ends(memory: &Memory, value: &Value) -> bool {
+pub(crate) fn ends(memory: &Memory, value: &Value) -> bool {
     is_final(value) && memory.method(value) == "agent"
 }
 
 fn phase(value: &Value, phase: &str) -> bool {
     value.text("payload.stream") == Some("lifecycle")
         && value.text("payload.data.phase") == Some(phase)
-}
-
-/// The number of the acknowledgement or the end on this connection.
-fn counted(memory: &mut Memory, is: bool) -> i64 {
-    memory.count += i64::from(is);
-    if is { memory.count } else { 0 }
 }
 
 pub(crate) const MUTANTS: &[Mutant] = &[
@@ -58,10 +51,43 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "IDM-004/elsewhere",
             "IDM-005/final",
             "RUN-001/ack",
+            "RUN-002/status",
             "RUN-004/ack-first",
             "RUN-006/final",
             "RUN-009*",
+            "RUN-014/told",
         ],
+    ),
+    mutant(
+        "ends in other words",
+        Message(|memory, value| {
+            vec![if ends(memory, &value) {
+                set(value, "payload.status", "done")
+            } else {
+                value
+            }]
+        }),
+        &["RUN-002/status"],
+    ),
+    mutant(
+        "runs agents that nobody has",
+        Message(|memory, value| {
+            let (_, params) = memory.asked(&value);
+            vec![if params.text("agentId") == Some("nobody-has-this") {
+                set(value, "error.code", "UNAVAILABLE")
+            } else {
+                value
+            }]
+        }),
+        &["RUN-013/refused"],
+    ),
+    mutant(
+        "does not tell of an abort",
+        Message(|_, value| {
+            let aborted = is_push(&value, "chat") && value.text("payload.state") == Some("aborted");
+            if aborted { vec![] } else { vec![value] }
+        }),
+        &["RUN-014/told"],
     ),
     mutant(
         "ends twice",
@@ -86,6 +112,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         &[
             "EVT-008*",
             "EVT-010/observer",
+            "EVT-011/nothing",
             "IDM-001/one-run",
             "IDM-002*",
             "IDM-003/conflict",
@@ -216,7 +243,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
                 value
             }]
         }),
-        &["RUN-007/refused"],
+        &["RUN-007/refused", "RUN-013/refused"],
     ),
     mutant(
         "refuses a run twice",
@@ -304,97 +331,5 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             }]
         }),
         &["RUN-009/nothing"],
-    ),
-    mutant(
-        "names another run to a repeat",
-        Message(|memory, value| {
-            let second = counted(memory, is_ack(&value)) == 2;
-            vec![if second {
-                set(value, "payload.runId", "other")
-            } else {
-                value
-            }]
-        }),
-        &["IDM-001/same"],
-    ),
-    mutant(
-        "runs a repeat again",
-        Message(|memory, value| {
-            let run = value.text("payload.runId").unwrap_or("").to_owned();
-            if counted(memory, is_ack(&value)) == 2 {
-                let data = object! {"phase": "start"};
-                let again = object! {"runId": run, "stream": "lifecycle", "data": data, "seq": 1};
-                return vec![value, push("agent", again)];
-            }
-            vec![value]
-        }),
-        &["IDM-001/one-run"],
-    ),
-    mutant(
-        "leaves a repeat in the dark",
-        Message(|memory, value| {
-            let (_, params) = memory.asked(&value);
-            let slow = params
-                .text("message")
-                .is_some_and(|text| text.starts_with("/slow"));
-            let second = slow && ends(memory, &value) && value.text("id") == Some("r3");
-            if second { vec![] } else { vec![value] }
-        }),
-        &["IDM-005/final"],
-    ),
-    mutant(
-        "stores another end",
-        Message(|memory, value| {
-            let (_, params) = memory.asked(&value);
-            let quick = params.text("message") == Some("hello there");
-            let second = quick && ends(memory, &value) && value.text("id") == Some("r3");
-            vec![if second {
-                unset(value, "payload.result")
-            } else {
-                value
-            }]
-        }),
-        &["IDM-002/stored"],
-    ),
-    mutant(
-        "answers a repeat twice",
-        Message(|memory, value| {
-            let is_end = ends(memory, &value);
-            let second = counted(memory, is_end) == 2 && value.text("id") == Some("r3");
-            if second {
-                vec![value.clone(), value]
-            } else {
-                vec![value]
-            }
-        }),
-        &["IDM-002/once"],
-    ),
-    mutant(
-        "knows no repeat elsewhere",
-        Message(|memory, value| {
-            let acked = counted(memory, is_ack(&value)) > 0 || memory.count > 0;
-            let elsewhere = ends(memory, &value) && !acked;
-            vec![if elsewhere {
-                set(value, "payload.status", "timeout")
-            } else {
-                value
-            }]
-        }),
-        &["IDM-004/elsewhere"],
-    ),
-    mutant(
-        "takes another body under a used key",
-        Message(|_, value| {
-            let conflict = value.text("error.details.code") == Some("IDEMPOTENCY_CONFLICT");
-            vec![if conflict {
-                value
-                    .without("error")
-                    .with("ok", true)
-                    .with("payload", object! {})
-            } else {
-                value
-            }]
-        }),
-        &["IDM-003/conflict"],
     ),
 ];

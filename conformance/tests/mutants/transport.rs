@@ -18,6 +18,9 @@ const ENDS: &[&str] = &[
     "HSK-015/ends",
     "HSK-016/ends",
     "HSK-022/ends",
+    "HSK-024/ends",
+    "HSK-029/ends",
+    "HSK-033/ends",
     "NOD-001/ends",
     "LIM-002*",
     "TRN-001*",
@@ -60,6 +63,24 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             }
         }),
         &["TRN-005/path"],
+    ),
+    mutant(
+        "refuses subprotocols",
+        Http(|request, head, _| {
+            if request.contains("Sec-WebSocket-Protocol") {
+                head.status = 400;
+            }
+        }),
+        &["TRN-011/ignored"],
+    ),
+    mutant(
+        "serves everything",
+        Http(|request, head, _| {
+            if request.starts_with("GET /no/such/") {
+                head.status = 200;
+            }
+        }),
+        &["HTP-008/unknown"],
     ),
     mutant(
         "upgrades anything",
@@ -194,6 +215,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "HSK-015/ends",
             "HSK-016/ends",
             "HSK-022/ends",
+            "HSK-024/ends",
+            "HSK-029/ends",
+            "HSK-033/ends",
             "NOD-001/ends",
             "LIM-002*",
             "TRN-001*",

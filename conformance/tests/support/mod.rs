@@ -66,6 +66,7 @@ pub(crate) fn options(address: SocketAddr, timeout: Duration) -> Options {
     let target = Target::parse(&format!("ws://{address}")).unwrap();
     Options {
         timeout,
+        run_time: timeout * 3,
         ..Options::new(target, TOKEN)
     }
 }
