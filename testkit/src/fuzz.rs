@@ -27,6 +27,8 @@ pub use frame::frame;
 pub use server_ops::server_ops;
 pub use transcript::transcript;
 
+pub use crate::sim::world;
+
 #[cfg(feature = "application")]
 pub use config::config;
 #[cfg(feature = "application")]
@@ -45,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     ("client_ops", client_ops),
     ("connect_params", connect_params),
     ("transcript", transcript),
+    ("world", world),
     #[cfg(feature = "application")]
     ("device_auth", device_auth),
     #[cfg(feature = "application")]

@@ -96,6 +96,11 @@ fn transcripts() {
 }
 
 #[test]
+fn worlds() {
+    holds("world");
+}
+
+#[test]
 fn proofs_of_devices() {
     holds("device_auth");
 }
