@@ -6,12 +6,17 @@ use std::fs;
 use std::path::Path;
 
 use openclaw_conformance::baseline::Baseline;
-use openclaw_conformance::{clause, scenarios};
+use openclaw_conformance::clause::{self, Side};
+use openclaw_conformance::{client, scenarios};
 
 const GUIDE: &str = include_str!("../../docs/conformance.md");
 
-/// The files and the protocol that each release speaks.
-const SHIPPED: [(&str, u32); 2] = [("openclaw-2026.3.13.txt", 3), ("openclaw-2026.9.6.txt", 4)];
+/// The files, what they are about, and the protocol that each release speaks.
+const SHIPPED: [(&str, Side, u32); 3] = [
+    ("gateway-client-2026.9.1.txt", Side::Client, 4),
+    ("openclaw-2026.3.13.txt", Side::Gateway, 3),
+    ("openclaw-2026.9.6.txt", Side::Gateway, 4),
+];
 
 fn folder() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/baselines"))
@@ -24,7 +29,7 @@ fn every_baseline_is_known_here_and_told_in_the_guide() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, SHIPPED.map(|(name, _)| name));
+    assert_eq!(names, SHIPPED.map(|(name, ..)| name));
     for name in names {
         assert!(GUIDE.contains(&name), "{name}");
     }
@@ -32,8 +37,11 @@ fn every_baseline_is_known_here_and_told_in_the_guide() {
 
 #[test]
 fn every_line_names_a_check_and_a_reason() {
-    let checks = scenarios::checks();
-    for (name, _) in SHIPPED {
+    for (name, side, _) in SHIPPED {
+        let checks = match side {
+            Side::Gateway => scenarios::checks(),
+            Side::Client => client::scenarios::checks(),
+        };
         let text = fs::read_to_string(folder().join(name)).unwrap();
         let baseline = Baseline::parse(&text, &checks).unwrap();
         assert_ne!(baseline, Baseline::default(), "{name}");
@@ -42,12 +50,15 @@ fn every_line_names_a_check_and_a_reason() {
 
 #[test]
 fn every_line_is_about_a_clause_of_the_protocol_that_is_spoken() {
-    for (name, protocol) in SHIPPED {
+    for (name, side, protocol) in SHIPPED {
         let text = fs::read_to_string(folder().join(name)).unwrap();
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         for check in lines.filter_map(|line| line.split_whitespace().next()) {
             let clause = clause::of(check).unwrap();
-            assert!(clause.applies(protocol), "{name}: {check}");
+            assert!(
+                clause.applies(protocol) && clause.judges == side,
+                "{name}: {check}"
+            );
         }
     }
 }

@@ -58,7 +58,8 @@ impl Hub {
         Some(transmit)
     }
 
-    /// Takes a connection's waiting ping out of its turn; see [`Connection::poll_ping`].
+    /// Takes a connection's waiting ping out of its turn; see
+    /// [`Connection::poll_ping`](crate::server::Connection::poll_ping).
     pub fn poll_ping(&mut self, conn: ConnId) -> bool {
         self.slots
             .get_mut(&conn)
