@@ -22,7 +22,9 @@ const DEPTH: usize = 40;
 pub fn config(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let read = Config::parse(&text, Path::new(PATH));
-    let strict: Option<Value> = serde_json::from_str(text.trim_start_matches('\u{feff}')).ok();
+    // One mark is the encoding's; a second one is text.
+    let unmarked = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let strict: Option<Value> = serde_json::from_str(unmarked).ok();
     let opening = text.bytes().filter(|byte| matches!(byte, b'[' | b'{'));
     let shallow = opening.count() <= DEPTH;
     match &read {
