@@ -1,6 +1,7 @@
 //! Judges a client: we play the gateway, and the client is a command that is started for each
 //! conversation.
 
+pub mod groups;
 pub mod hello;
 pub mod judge;
 pub mod program;

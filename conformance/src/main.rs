@@ -247,6 +247,8 @@ impl Client {
         options.slow = self.slow;
         options.only = self.only;
         options.transcripts = self.transcripts;
+        client::groups::end_when_interrupted()
+            .map_err(|error| format!("cannot wait for signals: {error}"))?;
         let report = client::judge::judge(&options).map_err(|unusable| unusable.to_string())?;
         Ok(told(
             &report,

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 struct Done {
     code: Option<i32>,
@@ -55,14 +57,48 @@ fn a_client_that_never_connects_is_ended_with_whatever_it_started() {
     let note = dir.path().join("pid");
     let command = format!("sleep 600 & echo $! > '{}'; wait", note.display());
     is_unusable(&command, "never connects");
-    let pid = fs::read_to_string(note).unwrap();
+    assert!(is_gone(&fs::read_to_string(note).unwrap()));
+}
+
+/// Waits until a process is no more.
+fn is_gone(pid: &str) -> bool {
     let stat = format!("/proc/{}/stat", pid.trim());
+    soon(|| !fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")))
+}
+
+fn soon(reached: impl Fn() -> bool) -> bool {
     let until = Instant::now() + Duration::from_secs(10);
-    let alive = || fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
-    while alive() && Instant::now() < until {
+    while !reached() && Instant::now() < until {
         thread::sleep(Duration::from_millis(5));
     }
-    assert!(!alive());
+    reached()
+}
+
+#[test]
+fn a_judge_that_is_interrupted_leaves_no_client_behind() {
+    for (signal, name) in [
+        (Signal::TERM, "SIGTERM"),
+        (Signal::INT, "SIGINT"),
+        (Signal::HUP, "SIGHUP"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let note = dir.path().join("pid");
+        let command = format!("sleep 4321 & echo $! > '{}'; wait", note.display());
+        let judge = Command::new(env!("CARGO_BIN_EXE_openclaw-conformance"))
+            .args(["client", "--timeout", "60", "--command", &command])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = || fs::read_to_string(&note).unwrap_or_default();
+        assert!(soon(|| pid().ends_with('\n')));
+        let own = i32::try_from(judge.id()).unwrap();
+        kill_process(Pid::from_raw(own).unwrap(), signal).unwrap();
+        let output = judge.wait_with_output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(name), "{told}");
+        assert!(is_gone(&pid()), "{name}");
+    }
 }
 
 #[test]

@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
+use super::groups;
 use crate::json::Value;
 
 /// The most bytes that a program may print; past it the program floods.
@@ -91,15 +92,15 @@ impl Program {
     /// # Errors
     /// Those of the operating system; a command that does not exist ends with 127 instead.
     pub fn start(command: &str, env: &[(&str, &str)]) -> io::Result<Self> {
-        let mut child = Command::new("sh")
+        let mut shell = Command::new("sh");
+        shell
             .args(["-c", command])
             .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()?;
-        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+            .process_group(0);
+        let (mut child, group) = groups::start(&mut shell)?;
         let (stdout, stderr) = (Printed::default(), Printed::default());
         stdout.follow(child.stdout.take(), None);
         stderr.follow(child.stderr.take(), Some(TAIL));
@@ -178,7 +179,7 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         if let Some(group) = self.group {
-            let _ = kill_process_group(group, Signal::KILL);
+            groups::end(group);
         }
         let _: io::Result<ExitStatus> = self.child.wait();
     }
