@@ -10,8 +10,12 @@ use crate::conn::Conn;
 use crate::device::Device;
 use crate::json::Value;
 use crate::object;
+use crate::redact::shown;
 use crate::verdict::{Verdict, Verdicts};
 use crate::wire::{Head, Stop, Target, Wire};
+
+/// The most characters of one line of a transcript.
+pub const NOTED: usize = 4_000;
 
 /// How a gateway is judged.
 #[derive(Clone, Debug)]
@@ -207,11 +211,7 @@ impl Bench {
         if self.options.transcripts.is_none() {
             return;
         }
-        let shown: String = text.chars().take(4_000).collect();
-        let shown = match self.options.token.as_str() {
-            "" => shown,
-            token => shown.replace(token, "<token>"),
-        };
+        let shown = shown(text, &self.options.token, NOTED);
         *self.transcript.borrow_mut() += &format!("{conn} {mark} {shown}\n");
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::bench::{Bench, Options, Trouble};
 use crate::clause;
 use crate::conn::{is_answer, request};
+use crate::redact::redact;
 use crate::scenarios::{self, Scenario};
 use crate::verdict::Verdict;
 use crate::watch::THROUGHOUT;
@@ -32,9 +33,29 @@ pub struct Report {
     pub took: Duration,
 }
 
+impl Report {
+    /// The same without a secret that the peer may have quoted.
+    #[must_use]
+    pub fn without(mut self, secret: &str) -> Self {
+        for finding in &mut self.findings {
+            let verdict = std::mem::replace(&mut finding.verdict, Verdict::Pass);
+            finding.verdict = verdict.without(secret);
+        }
+        self
+    }
+}
+
 /// Why no gateway can be judged: what is at fault is not the gateway's conduct.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unusable(pub String);
+
+impl Unusable {
+    /// The same without a secret that the peer may have quoted.
+    #[must_use]
+    pub fn without(self, secret: &str) -> Self {
+        Self(redact(&self.0, secret))
+    }
+}
 
 impl std::fmt::Display for Unusable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -47,6 +68,13 @@ impl std::fmt::Display for Unusable {
 /// # Errors
 /// [`Unusable`] when there is no gateway, or it does not let us in.
 pub fn judge(options: Options) -> Result<Report, Unusable> {
+    let secret = options.token.clone();
+    judged(options)
+        .map(|report| report.without(&secret))
+        .map_err(|unusable| unusable.without(&secret))
+}
+
+fn judged(options: Options) -> Result<Report, Unusable> {
     let began = Instant::now();
     let bench = Bench::new(options);
     bench.begin(bench.patience() * 4);

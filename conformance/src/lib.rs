@@ -11,6 +11,7 @@ pub mod conn;
 pub mod device;
 pub mod json;
 pub mod judge;
+pub mod redact;
 pub mod report;
 pub mod scenarios;
 pub mod verdict;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::clause::{self, Level};
+use crate::redact::redact;
 
 /// What became of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +56,19 @@ impl Verdict {
             | Self::Fail(why)
             | Self::Untestable(why) => Some(why),
         }
+    }
+
+    /// The same without a secret in its reason.
+    #[must_use]
+    pub fn without(mut self, secret: &str) -> Self {
+        match &mut self {
+            Self::Pass => {}
+            Self::NotApplicable(why)
+            | Self::Warn(why)
+            | Self::Fail(why)
+            | Self::Untestable(why) => *why = redact(why, secret),
+        }
+        self
     }
 
     /// Whether it counts against the peer.

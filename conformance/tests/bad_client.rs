@@ -52,6 +52,20 @@ fn a_client_that_ends_before_it_connects_is_told_with_its_own_words() {
 }
 
 #[test]
+fn a_client_that_quotes_the_token_is_told_without_it() {
+    // The second is cut in its middle.
+    for said in [
+        "\\\"$OPENCLAW_GATEWAY_TOKEN\\\"",
+        "$OPENCLAW_GATEWAY_TOKEN$(printf %390s)end",
+    ] {
+        let done = judged(&format!("echo \"{said}\" >&2; exit 7"), &[]);
+        assert_eq!(done.code, Some(2), "{}", done.stderr);
+        assert!(done.stderr.contains("token>"), "{}", done.stderr);
+        assert!(!done.stderr.contains("conformance-"), "{}", done.stderr);
+    }
+}
+
+#[test]
 fn a_client_that_never_connects_is_ended_with_whatever_it_started() {
     let dir = tempfile::tempdir().unwrap();
     let note = dir.path().join("pid");

@@ -32,6 +32,10 @@ fn command(args: &[&str]) -> Done {
 
 /// Listens with a peer of this kind and judges it.
 fn judged(peer: fn(TcpStream)) -> Done {
+    judged_with(peer, &[])
+}
+
+fn judged_with(peer: fn(TcpStream), more: &[&str]) -> Done {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
@@ -40,7 +44,8 @@ fn judged(peer: fn(TcpStream)) -> Done {
         }
     });
     let began = Instant::now();
-    let done = command(&["gateway", "--url", &url, "--timeout", "0.5"]);
+    let args = ["gateway", "--url", &url, "--timeout", "0.5"];
+    let done = command(&[&args[..], more].concat());
     assert!(began.elapsed() < Duration::from_secs(30));
     done
 }
@@ -163,6 +168,26 @@ fn a_wrong_token_is_told_before_a_hundred_failures() {
     let done = command(&["gateway", "--url", &url, "--token", "wrong"]);
     is_unusable(&done, "connect was refused");
     assert!(!done.stderr.contains(support::TOKEN));
+}
+
+#[test]
+fn a_gateway_that_quotes_the_token_is_told_without_it() {
+    let done = judged_with(
+        |mut stream| {
+            upgrade(&mut stream);
+            let mut chunk = [0; 4096];
+            let _ = stream.read(&mut chunk);
+            let text = r#"{"type":"res","id":"preflight","ok":false,"error":{"code":"NO","message":"not \u0022quoted\u0022\\too-secret"}}"#;
+            let mut frame = vec![0x81, u8::try_from(text.len()).unwrap()];
+            frame.extend_from_slice(text.as_bytes());
+            let _ = stream.write_all(&frame);
+            thread::sleep(Duration::from_secs(5));
+        },
+        &["--token", "\"quoted\"\\too-secret"],
+    );
+    is_unusable(&done, "<token>");
+    assert!(!done.stderr.contains("quoted"), "{}", done.stderr);
+    assert!(!done.stderr.contains("too-secret"), "{}", done.stderr);
 }
 
 #[test]

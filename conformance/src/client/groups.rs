@@ -1,7 +1,7 @@
 //! The process groups that were started, so that a judge that is interrupted leaves none behind.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, Write};
 use std::process::{self, Child, Command};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -68,19 +68,18 @@ pub fn end_when_interrupted() -> io::Result<()> {
         for group in groups.running.iter().filter_map(|id| Pid::from_raw(*id)) {
             kill(group);
         }
-        let name = match signal {
-            Signal::Int => "SIGINT",
-            Signal::Hup => "SIGHUP",
-            _ => "SIGTERM",
+        let name = if signal == Signal::Int {
+            "SIGINT"
+        } else if signal == Signal::Hup {
+            "SIGHUP"
+        } else {
+            "SIGTERM"
         };
-        // A terminal that has gone is not written to.
-        let _ = io::Write::write_all(
-            &mut io::stderr(),
-            format!(
-                "openclaw-conformance: interrupted by {name}; the clients that ran were ended\n"
-            )
-            .as_bytes(),
+        let told = format!(
+            "openclaw-conformance: interrupted by {name}; the clients that ran were ended\n"
         );
+        // A terminal that has gone is not written to.
+        let _ = io::stderr().write_all(told.as_bytes());
         process::exit(INTERRUPTED);
     };
     thread::Builder::new()

@@ -29,9 +29,15 @@ type Found = BTreeMap<&'static str, Verdict>;
 /// # Errors
 /// [`Unusable`] when the command cannot be started, or does not do the simplest job.
 pub fn judge(options: &Options) -> Result<Report, Unusable> {
-    let began = Instant::now();
     let shared = Shared::new();
-    preflight(options, &shared)?;
+    judged(options, &shared)
+        .map(|report| report.without(&shared.token))
+        .map_err(|unusable| unusable.without(&shared.token))
+}
+
+fn judged(options: &Options, shared: &Shared) -> Result<Report, Unusable> {
+    let began = Instant::now();
+    preflight(options, shared)?;
     let chosen = |check: &str| {
         let only = &options.only;
         only.is_empty() || only.iter().any(|prefix| check.starts_with(prefix.as_str()))
@@ -52,7 +58,7 @@ pub fn judge(options: &Options) -> Result<Report, Unusable> {
         checks.extend(own.map(|check| (check, scenario.name)));
     }
     let verdicts = Verdicts::default();
-    for (check, verdict) in play_all(options, &shared, &scenarios)? {
+    for (check, verdict) in play_all(options, shared, &scenarios)? {
         verdicts.put(check, verdict);
     }
     for check in THROUGHOUT.into_iter().filter(|check| chosen(check)) {

@@ -13,11 +13,16 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::groups;
 use crate::json::Value;
+use crate::redact::{redact, shown};
 
 /// The most bytes that a program may print; past it the program floods.
 const MAX_PRINTED: usize = 1 << 20;
+/// The name in the environment that holds the secret.
+pub const TOKEN: &str = "OPENCLAW_GATEWAY_TOKEN";
 /// How much of what it says about its troubles is kept.
-const TAIL: usize = 400;
+const TAIL: usize = 4_000;
+/// How much of that is shown.
+const SHOWN: usize = 400;
 /// How often is looked whether it has ended.
 const LOOK: Duration = Duration::from_millis(10);
 /// How long what it printed may take to arrive after it has ended.
@@ -28,6 +33,7 @@ const ARRIVES: Duration = Duration::from_secs(3);
 pub struct Program {
     child: Child,
     group: Option<Pid>,
+    secret: String,
     stdout: Printed,
     stderr: Printed,
     exit: OnceCell<Exit>,
@@ -52,6 +58,7 @@ pub struct Exit {
     /// Whether it printed more than anybody reads.
     pub floods: bool,
     tail: String,
+    secret: String,
 }
 
 impl Exit {
@@ -76,7 +83,7 @@ impl fmt::Display for Exit {
             None => f.write_str("the client was ended by a signal")?,
         }
         for value in self.printed.iter().take(3) {
-            let shown: String = value.to_string().chars().take(200).collect();
+            let shown = shown(&value.to_string(), &self.secret, 200);
             write!(f, ", printed {shown}")?;
         }
         if !self.tail.is_empty() {
@@ -101,12 +108,14 @@ impl Program {
             .stderr(Stdio::piped())
             .process_group(0);
         let (mut child, group) = groups::start(&mut shell)?;
+        let secret = env.iter().find(|(name, _)| *name == TOKEN);
         let (stdout, stderr) = (Printed::default(), Printed::default());
         stdout.follow(child.stdout.take(), None);
         stderr.follow(child.stderr.take(), Some(TAIL));
         Ok(Self {
             child,
             group,
+            secret: secret.map_or(String::new(), |(_, secret)| (*secret).to_owned()),
             stdout,
             stderr,
             exit: OnceCell::new(),
@@ -138,14 +147,16 @@ impl Program {
             let text = String::from_utf8_lossy(&pipe.bytes).into_owned();
             (text, pipe.bytes.len() > MAX_PRINTED)
         };
-        let tail = String::from_utf8_lossy(&self.stderr.lock().bytes)
-            .trim()
-            .to_owned();
+        let said = String::from_utf8_lossy(&self.stderr.lock().bytes).into_owned();
+        let said = redact(&said, &self.secret);
+        let over = said.chars().count().saturating_sub(SHOWN);
+        let tail: String = said.chars().skip(over).collect();
         Some(Exit {
             code: status.exit_status(),
             printed: if floods { Vec::new() } else { objects(&text) },
             floods,
-            tail,
+            tail: tail.trim().to_owned(),
+            secret: self.secret.clone(),
         })
     }
 

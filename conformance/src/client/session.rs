@@ -272,7 +272,7 @@ impl<'s, 'a> Session<'s, 'a> {
     /// # Errors
     /// [`Trouble`].
     pub fn send_frame(&mut self, frame: &Frame) -> Result<(), Trouble> {
-        let text = String::from_utf8_lossy(&frame.payload[..frame.payload.len().min(4_000)]);
+        let text = String::from_utf8_lossy(&frame.payload);
         let mark = format!("> {:x}", frame.opcode);
         self.stage.note(self.number, &mark, &text);
         self.said_close |= frame.opcode == wire::CLOSE;

@@ -8,12 +8,13 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::program::{Exit, Program};
+use super::program::{Exit, Program, TOKEN};
 use super::session::Session;
 use super::{Job, Options};
-use crate::bench::Trouble;
+use crate::bench::{NOTED, Trouble};
 use crate::json::Value;
 use crate::object;
+use crate::redact::shown;
 use crate::verdict::{Verdict, Verdicts};
 use crate::wire::{Stop, Wire};
 
@@ -100,7 +101,7 @@ impl<'a> Stage<'a> {
         let url = format!("ws://{address}");
         let env = [
             ("OPENCLAW_GATEWAY_URL", url.as_str()),
-            ("OPENCLAW_GATEWAY_TOKEN", shared.token.as_str()),
+            (TOKEN, shared.token.as_str()),
             ("OPENCLAW_CONFORMANCE_JOB", job.name()),
         ];
         Ok(Self {
@@ -124,8 +125,7 @@ impl<'a> Stage<'a> {
     /// Writes a line of the transcript; the token is left out.
     pub fn note(&self, connection: u32, mark: &str, text: &str) {
         if self.options.transcripts.is_some() {
-            let shown: String = text.chars().take(4_000).collect();
-            let shown = shown.replace(&self.shared.token, "<token>");
+            let shown = shown(text, &self.shared.token, NOTED);
             *self.transcript.borrow_mut() += &format!("{connection} {mark} {shown}\n");
         }
     }
