@@ -1,7 +1,9 @@
 //! Plays the scenarios and gathers the verdicts.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::bench::{Bench, Options, Trouble};
@@ -76,16 +78,30 @@ pub fn judge(options: Options) -> Result<Report, Unusable> {
 
 fn judged(options: Options) -> Result<Report, Unusable> {
     let began = Instant::now();
+    let scenarios = scenarios::all();
+    let all = scenarios
+        .iter()
+        .flat_map(|own| own.checks.iter().map(|check| (*check, own.slow)))
+        .chain(THROUGHOUT.map(|check| (check, false)));
+    played(all, &options.only, options.slow, options.protocol)?;
     let bench = Bench::new(options);
     bench.begin(bench.patience() * 4);
-    preflight(&bench)?;
+    if let Err(unusable) = preflight(&bench) {
+        bench.note(0, "!", &unusable.0);
+        write(
+            bench.options.transcripts.as_deref(),
+            "preflight",
+            &bench.transcript(),
+        )?;
+        return Err(unusable);
+    }
     let chosen = |check: &str| {
         let only = &bench.options.only;
         only.is_empty() || only.iter().any(|prefix| check.starts_with(prefix.as_str()))
     };
     let throughout = THROUGHOUT.into_iter().any(chosen);
     let mut checks: Vec<(&'static str, &'static str)> = Vec::new();
-    for scenario in scenarios::all() {
+    for scenario in scenarios {
         let own = scenario
             .checks
             .iter()
@@ -142,14 +158,47 @@ fn play(bench: &Bench, scenario: &Scenario) -> Result<(), Unusable> {
     for check in scenario.checks {
         bench.leave(check, why);
     }
-    let transcript = bench.transcript();
-    if let Some(dir) = &bench.options.transcripts {
-        let name = scenario.name.replace(' ', "-");
-        fs::create_dir_all(dir)
-            .and_then(|()| fs::write(dir.join(format!("{name}.txt")), transcript))
-            .map_err(|error| Unusable(format!("cannot write transcripts: {error}")))?;
+    let dir = bench.options.transcripts.as_deref();
+    write(dir, scenario.name, &bench.transcript())
+}
+
+/// Writes a transcript where they are wanted.
+pub(crate) fn write(dir: Option<&Path>, name: &str, transcript: &str) -> Result<(), Unusable> {
+    let Some(dir) = dir else { return Ok(()) };
+    let name = name.replace(' ', "-");
+    fs::create_dir_all(dir)
+        .and_then(|()| fs::write(dir.join(format!("{name}.txt")), transcript))
+        .map_err(|error| Unusable(format!("cannot write transcripts: {error}")))
+}
+
+/// Looks whether any check is played, so that a judgement of nothing is no success; each check comes with whether it
+/// is slow.
+pub(crate) fn played(
+    checks: impl Iterator<Item = (&'static str, bool)>,
+    only: &[String],
+    slow: bool,
+    protocol: u32,
+) -> Result<(), Unusable> {
+    let mut needs = BTreeSet::new();
+    for (check, waits) in checks {
+        let chosen = only.is_empty() || only.iter().any(|own| check.starts_with(own.as_str()));
+        let other = clause::of(check).filter(|clause| !clause.applies(protocol));
+        match other {
+            _ if !chosen => {}
+            None if slow || !waits => return Ok(()),
+            None => drop(needs.insert("--slow".to_owned())),
+            Some(clause) => {
+                let version = clause.until.unwrap_or(clause.since);
+                needs.insert(format!("--protocol {version}"));
+            }
+        }
     }
-    Ok(())
+    let needs: Vec<String> = needs.into_iter().collect();
+    Err(Unusable(format!(
+        "nothing would be judged: --only {} needs {}",
+        only.join(" --only "),
+        needs.join(" or ")
+    )))
 }
 
 /// Finds out whether there is a gateway that lets us in, so that one mistake of ours is not told
@@ -171,6 +220,7 @@ fn preflight(bench: &Bench) -> Result<(), Unusable> {
         "{line} HTTP/1.1\r\nHost: {at}\r\n{}\r\n",
         crate::bench::UPGRADE
     );
+    bench.note(0, ">", &head);
     let sent = wire.send(head.as_bytes(), bench.patience());
     let head = sent.and_then(|()| wire.head(bench.deadline(bench.patience())));
     let head = head.map_err(|stop| match stop {
@@ -182,6 +232,7 @@ fn preflight(bench: &Bench) -> Result<(), Unusable> {
             Unusable(format!("{at} is no gateway: {stop}"))
         }
     })?;
+    bench.note(0, "<", &format!("{head:?}"));
     if head.status == 400 && speaks_tls(bench) {
         return Err(Unusable(tls(at)));
     }

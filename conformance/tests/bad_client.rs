@@ -169,3 +169,29 @@ fn a_client_that_is_wrong_about_its_arguments_is_not_started() {
         assert!(!done.stderr.is_empty(), "{args:?}");
     }
 }
+
+#[test]
+fn a_judgement_of_nothing_is_no_success() {
+    for args in [
+        &["--only", "LIV-105/ends"][..],
+        &["--only", "REQ-104", "--only", "LIV-105/ends"],
+    ] {
+        let done = judged("exit 7", args);
+        assert_eq!(done.code, Some(2), "{args:?}: {}", done.stdout);
+        let stderr = &done.stderr;
+        assert!(stderr.contains("needs --slow"), "{args:?}: {stderr}");
+    }
+}
+
+#[test]
+fn the_conversation_of_a_judgement_that_cannot_begin_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let transcripts = dir.path().join("t");
+    let smtp = spoken(r#"printf "EHLO example\r\n\r\n" >&3; sleep 600"#);
+    let done = judged(&smtp, &["--transcripts", transcripts.to_str().unwrap()]);
+    assert_eq!(done.code, Some(2), "{}", done.stdout);
+    let told = fs::read_to_string(transcripts.join("preflight.txt")).unwrap();
+    assert!(told.contains("a connection comes"), "{told}");
+    assert!(told.contains("EHLO example"), "{told}");
+    assert!(told.contains("asks for no WebSocket"), "{told}");
+}

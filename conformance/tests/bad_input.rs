@@ -171,6 +171,41 @@ fn a_wrong_token_is_told_before_a_hundred_failures() {
 }
 
 #[test]
+fn a_judgement_of_nothing_is_no_success() {
+    for (more, needs) in [
+        (&["--only", "EVT-004"][..], "needs --slow"),
+        (&["--only", "EVT-007", "--slow"], "needs --protocol 3"),
+    ] {
+        let args = ["gateway", "--url", "ws://127.0.0.1:1"];
+        let done = command(&[&args[..], more].concat());
+        is_unusable(&done, needs);
+    }
+}
+
+#[test]
+fn the_conversation_of_a_judgement_that_cannot_begin_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let transcripts = dir.path().join("t");
+    let gateway = support::Gateway::new();
+    let url = format!("ws://{}", gateway.address);
+    let shown = transcripts.to_str().unwrap();
+    let args = [
+        "gateway",
+        "--url",
+        &url,
+        "--token",
+        "wrong-token",
+        "--transcripts",
+        shown,
+    ];
+    is_unusable(&command(&args), "connect was refused");
+    let told = transcript(&transcripts, "preflight.txt");
+    assert!(told.contains("connect.challenge"), "{told}");
+    assert!(told.contains("connect was refused"), "{told}");
+    assert!(!told.contains("wrong-token"), "{told}");
+}
+
+#[test]
 fn a_gateway_that_quotes_the_token_is_told_without_it() {
     let done = judged_with(
         |mut stream| {

@@ -1,7 +1,6 @@
 //! Plays the scenarios with a client and gathers the verdicts.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -14,7 +13,7 @@ use super::watch::THROUGHOUT;
 use super::{Job, Options};
 use crate::bench::Trouble;
 use crate::clause;
-use crate::judge::{Finding, Report, Unusable};
+use crate::judge::{Finding, Report, Unusable, played, write};
 use crate::verdict::{Verdict, Verdicts};
 
 /// How long a scenario may take at most, in waits for one thing.
@@ -37,13 +36,19 @@ pub fn judge(options: &Options) -> Result<Report, Unusable> {
 
 fn judged(options: &Options, shared: &Shared) -> Result<Report, Unusable> {
     let began = Instant::now();
+    let all = scenarios::all();
+    let checks = all
+        .iter()
+        .flat_map(|own| own.checks.iter().map(|check| (*check, own.slow)))
+        .chain(THROUGHOUT.map(|check| (check, false)));
+    played(checks, &options.only, options.slow, options.protocol)?;
     preflight(options, shared)?;
     let chosen = |check: &str| {
         let only = &options.only;
         only.is_empty() || only.iter().any(|prefix| check.starts_with(prefix.as_str()))
     };
     let throughout = THROUGHOUT.into_iter().any(chosen);
-    let scenarios: Vec<Scenario> = scenarios::all()
+    let scenarios: Vec<Scenario> = all
         .into_iter()
         .filter(|scenario| !scenario.slow || options.slow)
         .filter(|scenario| throughout || scenario.checks.iter().any(|check| chosen(check)))
@@ -132,12 +137,8 @@ fn play(options: &Options, shared: &Shared, scenario: &Scenario) -> Result<Found
     for check in scenario.checks {
         stage.verdicts.leave(check, why);
     }
-    if let Some(dir) = &options.transcripts {
-        let name = scenario.name.replace(' ', "-");
-        fs::create_dir_all(dir)
-            .and_then(|()| fs::write(dir.join(format!("{name}.txt")), stage.transcript()))
-            .map_err(|error| Unusable(format!("cannot write transcripts: {error}")))?;
-    }
+    let dir = options.transcripts.as_deref();
+    write(dir, scenario.name, &stage.transcript())?;
     Ok(stage.verdicts.all())
 }
 
@@ -150,6 +151,17 @@ fn cannot_start(error: &std::io::Error) -> Unusable {
 fn preflight(options: &Options, shared: &Shared) -> Result<(), Unusable> {
     let stage = Stage::set(options, shared, Job::Health, true, options.timeout * 4)
         .map_err(|error| cannot_start(&error))?;
+    let ended = simplest_job(&stage);
+    if let Err(unusable) = &ended {
+        stage.note(0, "!", &unusable.0);
+        let dir = options.transcripts.as_deref();
+        write(dir, "preflight", &stage.transcript())?;
+    }
+    ended
+}
+
+fn simplest_job(stage: &Stage<'_>) -> Result<(), Unusable> {
+    let options = stage.options;
     let unusable = |Trouble(why): Trouble| Unusable(format!("cannot be judged: {why}"));
     let Some(wire) = stage.knock(options.timeout).map_err(unusable)? else {
         return Err(Unusable(match stage.program.ended() {
@@ -161,7 +173,7 @@ fn preflight(options: &Options, shared: &Shared) -> Result<(), Unusable> {
                 .to_owned(),
         }));
     };
-    let mut session = Session::new(&stage, wire, 1);
+    let mut session = Session::new(stage, wire, 1);
     session.upgrade().map_err(unusable)?;
     let connect = session.challenged().map_err(unusable)?;
     let range = ["params.minProtocol", "params.maxProtocol"].map(|path| connect.integer(path));
