@@ -1,8 +1,14 @@
 //! What a certain gateway is known to break.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 
 use crate::judge::Report;
+
+/// The most bytes of a file.
+const MOST: u64 = 1 << 20;
 
 /// Checks that are expected to fail, each with its reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,12 +17,31 @@ pub struct Baseline {
 }
 
 impl Baseline {
-    /// Reads lines of a check's id and a reason; `#` begins a line that says nothing.
+    /// Reads a file of at most 1 MiB.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or with a line of it.
+    pub fn read(path: &Path, known: &[&str]) -> Result<Self, String> {
+        let mut bytes = Vec::new();
+        let wrong = |why: String| format!("{}: {why}", path.display());
+        File::open(path)
+            .and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes))
+            .map_err(|error| wrong(error.to_string()))?;
+        if bytes.len() as u64 > MOST {
+            return Err(wrong("larger than 1 MiB, so no baseline".to_owned()));
+        }
+        let text = str::from_utf8(&bytes).map_err(|_| wrong("not UTF-8".to_owned()))?;
+        Self::parse(text, known).map_err(wrong)
+    }
+
+    /// Reads lines of a check's id and a reason; `#` begins a line that says nothing, and a byte order mark may come
+    /// first.
     ///
     /// # Errors
     /// The line that is wrong, and why.
     pub fn parse(text: &str, known: &[&str]) -> Result<Self, String> {
         let mut rows = BTreeMap::new();
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -96,6 +121,15 @@ mod tests {
             listed.surprises(&pass, false),
             ["expected to fail: A-1/a (pass)"]
         );
+    }
+
+    #[test]
+    fn a_file_has_an_end_and_may_begin_with_a_mark() {
+        let known = ["A-1/a"];
+        let why = Baseline::read(Path::new("/dev/zero"), &known).unwrap_err();
+        assert!(why.contains("/dev/zero: larger than 1 MiB"), "{why}");
+        let marked = Baseline::parse("\u{feff}A-1/a because\n", &known).unwrap();
+        assert_eq!(marked, Baseline::parse("A-1/a because\n", &known).unwrap());
     }
 
     #[test]

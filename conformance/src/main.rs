@@ -203,7 +203,7 @@ impl Gateway {
         let baseline = baseline(self.baseline.as_deref(), &checks)?;
         let (strict, format, verbose) = (self.strict, self.format, self.verbose);
         let options = self.options(&checks)?;
-        let report = judge(options).map_err(|unusable| unusable.to_string())?;
+        let report = judge(options).map_err(|unusable| report::visible(&unusable.0))?;
         Ok(told(&report, &baseline, strict, format, verbose))
     }
 
@@ -249,7 +249,8 @@ impl Client {
         options.transcripts = self.transcripts;
         client::groups::end_when_interrupted()
             .map_err(|error| format!("cannot wait for signals: {error}"))?;
-        let report = client::judge::judge(&options).map_err(|unusable| unusable.to_string())?;
+        let report =
+            client::judge::judge(&options).map_err(|unusable| report::visible(&unusable.0))?;
         Ok(told(
             &report,
             &baseline,
@@ -264,9 +265,7 @@ fn baseline(path: Option<&Path>, checks: &[&str]) -> Result<Baseline, String> {
     let Some(path) = path else {
         return Ok(Baseline::default());
     };
-    let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
-    Baseline::parse(&text, checks).map_err(|why| format!("{shown}: {why}"))
+    Baseline::read(path, checks)
 }
 
 /// Looks at what both sides are asked with, and gives the timeout.

@@ -21,6 +21,25 @@ fn why(finding: &Finding) -> String {
     shown
 }
 
+/// A text on one line, whose control characters are escaped, so that it cannot move what a terminal shows.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        // Those that turn the direction of writing are none for Unicode.
+        let turns = matches!(
+            c,
+            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        );
+        if c.is_control() || turns {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 fn count(report: &Report, word: &str) -> usize {
     let same = |finding: &&Finding| finding.verdict.word() == word;
     report.findings.iter().filter(same).count()
@@ -38,7 +57,7 @@ pub fn text(report: &Report, surprises: &[String], verbose: bool) -> String {
         let _ = writeln!(page, "{word:<14} {}", finding.check);
         if let Some(clause) = clause::of(finding.check).filter(|_| word != "pass") {
             let _ = writeln!(page, "    {} {}", clause.level, clause.says);
-            let _ = writeln!(page, "    {}: {}", finding.scenario, why(finding));
+            let _ = writeln!(page, "    {}: {}", finding.scenario, visible(&why(finding)));
         }
     }
     let counts: Vec<String> = WORDS
@@ -71,7 +90,7 @@ pub fn json(report: &Report, surprises: &[String]) -> String {
                 "level": level,
                 "scenario": finding.scenario,
                 "verdict": finding.verdict.word(),
-                "why": finding.verdict.why().map_or(Value::Null, Value::from),
+                "why": finding.verdict.why().map_or(Value::Null, |_| Value::from(why(finding))),
             }
         })
         .collect();
@@ -142,6 +161,25 @@ mod tests {
     use super::*;
     use crate::verdict::Verdict;
     use std::time::Duration;
+
+    #[test]
+    fn what_a_peer_said_is_cut_and_cannot_move_the_terminal() {
+        let said = format!("\u{1b}[2J\r\u{202e}é{}", "x".repeat(2 * SHOWN));
+        let report = Report {
+            findings: vec![Finding {
+                check: "HSK-010/challenge",
+                scenario: "challenge",
+                verdict: Verdict::Fail(said),
+            }],
+            took: Duration::ZERO,
+        };
+        let shown = text(&report, &[], false);
+        assert!(shown.contains("\\u{1b}[2J\\r\\u{202e}éx"), "{shown}");
+        let read = Value::parse(json(&report, &[]).trim()).unwrap();
+        let why = read.text("checks.0.why").unwrap();
+        assert_eq!(why.chars().count(), SHOWN + 1);
+        assert!(why.starts_with('\u{1b}') && why.ends_with('…'), "{why}");
+    }
 
     #[test]
     fn every_format_tells_what_failed_and_why() {
