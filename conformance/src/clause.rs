@@ -111,7 +111,9 @@ pub fn markdown(checks: &[&str]) -> String {
     let mut page = String::from(
         "# Clauses\n\n\
          What a gateway and a client of the protocol are held to. Written by `openclaw-conformance list --markdown`; a \
-         test fails when this page differs.\nA clause whose last column is empty is not checked yet.\n",
+         test fails when this page differs.\nA clause whose last column is empty is not checked yet.\n\n\
+         A source `observed: …` is what was observed on the releases 2026.9.6 and 2026.3.13 of the reference gateway, and \
+         `runbook: …` is what the runbooks for its operators promise.\n",
     );
     for (area, name) in AREAS {
         let rows = all().filter(|clause| clause.id.starts_with(area));
