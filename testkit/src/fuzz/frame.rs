@@ -33,8 +33,8 @@ const MEMBERS: [&str; 6] = [
     "expectedProfileId",
 ];
 
-/// Reads a message as a gateway and as a client: neither panics, both agree with a reader that is not ours, and what
-/// was read is written and read again as the same.
+/// Reads a message as a gateway and as a client: neither panics, both agree with a reader of values that knows no
+/// frames, and what was read is written and read again as the same.
 pub fn frame(data: &[u8]) {
     let message = Bytes::copy_from_slice(data);
     let value: Option<Value> = serde_json::from_slice(data).ok();
