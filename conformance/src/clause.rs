@@ -93,6 +93,9 @@ pub const AREAS: [(&str, &str); 14] = [
     ("NOD", "nodes"),
 ];
 
+/// The ids of clauses that are judged no more; none is given again.
+pub const RETIRED: [&str; 0] = [];
+
 /// Every clause, those for gateways first.
 pub fn all() -> impl Iterator<Item = &'static Clause> {
     TABLE.iter().chain(&CLIENTS)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use openclaw_conformance::clause::{self, AREAS, Side};
+use openclaw_conformance::clause::{self, AREAS, RETIRED, Side};
 use openclaw_conformance::watch::THROUGHOUT;
 use openclaw_conformance::{client, scenarios};
 use openclaw_protocol_core::fault::PeerFault;
@@ -40,6 +40,24 @@ fn ids_are_used_once_and_belong_to_an_area() {
             clause.says.ends_with('.') && !clause.source.is_empty(),
             "{}",
             clause.id
+        );
+    }
+}
+
+/// A clause that goes away leaves a hole in its area's numbers unless its id is retired, and a retired id is taken.
+#[test]
+fn ids_are_never_given_again() {
+    let mut ids: Vec<&str> = clause::all().map(|clause| clause.id).collect();
+    ids.extend(RETIRED);
+    let taken: BTreeSet<&str> = ids.iter().copied().collect();
+    assert_eq!(taken.len(), ids.len(), "a retired id is in the table");
+    for id in &taken {
+        let (area, number) = id.split_once('-').expect("an area and a number");
+        let number: u32 = number.parse().expect("a number");
+        let before = format!("{area}-{:03}", number - 1);
+        assert!(
+            number % 100 == 1 || taken.contains(before.as_str()),
+            "{before} is neither in the table nor retired"
         );
     }
 }
