@@ -19,6 +19,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             "RUN-004/start-first",
             "RUN-004/end",
             "RUN-004/chat",
+            "RUN-004/over",
             "RUN-005/numbers",
             "RUN-011/text",
             "EVT-010/observer",
@@ -181,6 +182,13 @@ fn order(bench: &Bench, conn: &Conn<'_>, id: &str, key: &str) -> Result<(), Trou
     bench.check("RUN-004/chat", told, || {
         format!("the final chat push is at {chat:?}, the final answer at {last}")
     });
+    let behind = conn.heard[last..]
+        .iter()
+        .find(|frame| is_of(frame, key) && (is_push(frame, "agent") || is_push(frame, "chat")));
+    bench.check("RUN-004/over", behind.is_none(), || {
+        let push = behind.unwrap_or(&Value::Null);
+        format!("behind the final answer came {push}")
+    });
     let pushes = conn
         .heard
         .iter()
@@ -274,6 +282,15 @@ fn waited(bench: &Bench) -> Result<(), Trouble> {
     let none = other.ask("agent.wait", wait(&bench.name("nobody"), 50))?;
     let kept = none.text("payload.status") == Some("timeout");
     bench.check("RUN-008/timeout", kept, || none.to_string());
+    let early = other.ask("agent.wait", wait(&key, 50))?;
+    conn.lives()?;
+    // A quick run may have ended meanwhile.
+    let over = count_answers(&conn, &id) > 1;
+    let timeout = early.text("payload.status") == Some("timeout");
+    let named = early.text("payload.runId") == Some(&key);
+    bench.check("RUN-008/timeout", named && timeout || over, || {
+        format!("of a run in flight it is told {early}")
+    });
     drop(conn);
     let id = other.request("agent.wait", wait(&key, 60_000))?;
     let end = other.answer_within(&id, bench.options.run_time)?;

@@ -179,7 +179,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             }
             all
         }),
-        &["RUN-004/end"],
+        &["RUN-004/end", "RUN-004/over"],
     ),
     mutant(
         "says too late what was said",
@@ -194,7 +194,22 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             }
             all
         }),
-        &["RUN-004/chat"],
+        &["RUN-004/chat", "RUN-004/over"],
+    ),
+    mutant(
+        "pushes after the end",
+        Message(|memory, value| {
+            if phase(&value, "end") || phase(&value, "error") {
+                let next = value.integer("payload.seq").unwrap_or(0) + 1;
+                memory.held.push(set(value.clone(), "payload.seq", next));
+            }
+            let mut all = vec![value];
+            if ends(memory, &all[0]) {
+                all.append(&mut memory.held);
+            }
+            all
+        }),
+        &["RUN-004/over"],
     ),
     mutant(
         "does not number a run",
@@ -243,7 +258,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
                 value
             }]
         }),
-        &["RUN-007/refused", "RUN-013/refused"],
+        &["RUN-007/refused", "RUN-013/refused", "SCP-003/implied"],
     ),
     mutant(
         "refuses a run twice",
@@ -264,6 +279,22 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         Message(|_, value| {
             let timeout = value.text("payload.status") == Some("timeout");
             vec![if timeout {
+                set(value, "payload.status", "ok")
+            } else {
+                value
+            }]
+        }),
+        &["RUN-008/timeout"],
+    ),
+    mutant(
+        "knows the end of a run in flight",
+        Message(|memory, value| {
+            let timeout = value.text("payload.status") == Some("timeout");
+            let (_, params) = memory.asked(&value);
+            let begun = params
+                .text("runId")
+                .is_some_and(|run| run.starts_with("waited"));
+            vec![if timeout && begun {
                 set(value, "payload.status", "ok")
             } else {
                 value
