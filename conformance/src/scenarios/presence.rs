@@ -2,7 +2,7 @@
 
 use super::{ADMIN, READ, Scenario, scenario};
 use crate::bench::{Bench, Trouble};
-use crate::conn::is_push;
+use crate::conn::{Conn, is_push};
 use crate::json::Value;
 use crate::object;
 
@@ -13,6 +13,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             "STA-002/raised",
             "STA-003/listed",
             "STA-004/pushed",
+            "STA-004/whole",
             "SCP-005/presence",
         ],
         presence,
@@ -24,6 +25,21 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
+/// What tells a row from others; what else it says may change.
+fn key(row: &Value) -> [Option<&str>; 4] {
+    ["instanceId", "deviceId", "host", "mode"].map(|name| row.text(name))
+}
+
+fn has(rows: &[Value], row: &Value) -> bool {
+    rows.iter().any(|own| key(own) == key(row))
+}
+
+fn listed(conn: &mut Conn<'_>) -> Result<Vec<Value>, Trouble> {
+    let answer = conn.ask("system-presence", object! {})?;
+    let rows = answer.list("payload").or(answer.list("payload.presence"));
+    Ok(rows.unwrap_or(&[]).to_vec())
+}
+
 fn presence(bench: &Bench) -> Result<(), Trouble> {
     let mut stranger = bench.operator(&[])?;
     let mut admin = bench.operator(ADMIN)?;
@@ -34,6 +50,7 @@ fn presence(bench: &Bench) -> Result<(), Trouble> {
         let row = object! {"text": name.as_str(), "instanceId": name.as_str(), "mode": "ui"};
         let is_row =
             |row: &Value| row.text("instanceId") == Some(&name) || row.text("text") == Some(&name);
+        let before = listed(&mut reader)?;
         let answer = admin.ask("system-event", row)?;
         if answer.flag("ok") != Some(true) {
             return Err(Trouble(format!("system-event is answered {answer}")));
@@ -45,13 +62,21 @@ fn presence(bench: &Bench) -> Result<(), Trouble> {
         bench.check("STA-004/pushed", push.is_some(), || {
             "no presence push has the new row".to_owned()
         });
-        let listed = reader.ask("system-presence", object! {})?;
-        let rows = listed.list("payload").or(listed.list("payload.presence"));
-        let found = rows.unwrap_or(&[]).iter().any(is_row);
+        let after = listed(&mut reader)?;
+        let found = after.iter().any(is_row);
         bench.check("STA-003/listed", found, || {
             "system-presence has no such row".to_owned()
         });
         if let Some(push) = push {
+            let rows = push.list("payload.presence").unwrap_or(&[]);
+            // Rows that come or go meanwhile may be missing.
+            let missing = before
+                .iter()
+                .find(|row| has(&after, row) && !has(rows, row));
+            bench.check("STA-004/whole", missing.is_none(), || {
+                let row = missing.unwrap_or(&Value::Null);
+                format!("the push lacks a row of system-presence: {row}")
+            });
             let version = push.at("stateVersion").cloned();
             let number = |version: &Option<Value>| {
                 version

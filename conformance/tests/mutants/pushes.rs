@@ -114,12 +114,26 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             }
         }),
         &[
-            "STA-004/pushed",
+            "STA-004*",
             "STA-002/raised",
             "STA-007/came",
             "STA-008/went",
             "EVT-005/throughout",
         ],
+    ),
+    mutant(
+        "pushes half of the presence list",
+        Message(|_, value| {
+            let rows = value.list("payload.presence").unwrap_or(&[]);
+            let windows = rows.iter().filter(|row| row.text("mode") == Some("ui"));
+            let windows: Vec<Value> = windows.cloned().collect();
+            vec![if is_push(&value, "presence") {
+                set(value, "payload.presence", windows)
+            } else {
+                value
+            }]
+        }),
+        &["STA-004/whole"],
     ),
     mutant(
         "does not say who comes",
