@@ -17,6 +17,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             "FRM-002/stays",
             "FRM-004/refused",
             "FRM-005/refused",
+            "FRM-005/not-obeyed",
         ],
         no_requests,
     ),
@@ -58,6 +59,7 @@ fn refused(bench: &Bench, conn: &mut Conn<'_>, text: &str) -> Result<Value, Trou
 }
 
 fn no_requests(bench: &Bench) -> Result<(), Trouble> {
+    let mut other = bench.operator(READ)?;
     let mut conn = bench.operator(ADMIN)?;
     let invalid = Value::from("invalid");
     for (text, id) in [
@@ -98,13 +100,20 @@ fn no_requests(bench: &Bench) -> Result<(), Trouble> {
         ),
         (
             "FRM-005/refused",
-            r#"{"type":"event","event":"tick","payload":{}}"#,
+            r#"{"type":"event","event":"tick","payload":{"relayed":true}}"#,
         ),
     ] {
         let refusal = refused(bench, &mut conn, text)?;
         let invalid = refusal.text("error.code") == Some("INVALID_REQUEST");
         bench.check(check, invalid, || format!("{text} is answered {refusal}"));
     }
+    conn.lives()?;
+    other.lives()?;
+    let mut all = conn.heard.iter().chain(&other.heard);
+    let relayed = all.any(|frame| frame.at("payload.relayed").is_some());
+    bench.check("FRM-005/not-obeyed", !relayed, || {
+        "a push of a client is passed on to clients".to_owned()
+    });
     Ok(())
 }
 

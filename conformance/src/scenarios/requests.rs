@@ -22,6 +22,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ],
         requests,
     ),
+    scenario("another profile", &["REQ-007/not-begun"], not_begun),
     scenario("many requests", &["REQ-003/each", "REQ-004/all"], many),
 ];
 
@@ -88,6 +89,24 @@ fn requests(bench: &Bench) -> Result<(), Trouble> {
         reason == Some("EXPECTED_PROFILE_MISMATCH"),
         || answer.to_string(),
     );
+    Ok(())
+}
+
+/// What is said for another profile must not be listed.
+fn not_begun(bench: &Bench) -> Result<(), Trouble> {
+    let mut admin = bench.operator(ADMIN)?;
+    let name = bench.name("profile");
+    let other = object! {
+        "type": "req", "id": "begun", "method": "system-event", "expectedProfileId": "nobody",
+        "params": object! {"text": name.as_str(), "instanceId": name.as_str(), "mode": "ui"},
+    };
+    admin.say(&other.to_string())?;
+    admin.answer("begun")?;
+    let listed = admin.ask("system-presence", object! {})?;
+    let begun = listed.to_string().contains(&name);
+    bench.check("REQ-007/not-begun", !begun, || {
+        "system-presence has a row that was said for another profile".to_owned()
+    });
     Ok(())
 }
 

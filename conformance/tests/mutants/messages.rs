@@ -102,6 +102,18 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         &["SCP-011/refused"],
     ),
     mutant(
+        "refuses the methods of nodes for their parameters",
+        Message(|memory, value| {
+            vec![if memory.method(&value) == "node.event" {
+                let text = "invalid node.event params: at root: unexpected property 'event'";
+                set(value, "error.message", text)
+            } else {
+                value
+            }]
+        }),
+        &["SCP-011/refused"],
+    ),
+    mutant(
         "refuses without words",
         Message(|_, value| {
             let unknown = message(&value).starts_with("unknown method");
@@ -111,7 +123,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
                 value
             }]
         }),
-        &["FRM-006/throughout"],
+        &["FRM-006/throughout", "SCP-011/refused"],
     ),
     mutant(
         "says lists",
@@ -240,6 +252,33 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         &["REQ-007/refused"],
     ),
     mutant(
+        "begins what is for another profile",
+        Message(|memory, value| {
+            let (_, said) = memory.asked(&object! {"id": "begun"});
+            let lists = memory.method(&value) == "system-presence" && said.is_object();
+            vec![if lists {
+                value.with("payload", vec![said])
+            } else {
+                value
+            }]
+        }),
+        &["REQ-007/not-begun"],
+    ),
+    mutant(
+        "passes on what clients push",
+        Message(|memory, value| {
+            let mut shared = memory.shared.0.lock().unwrap();
+            shared.0 += i64::from(id_is(&value, "s"));
+            let reader = memory.scopes.as_deref() == Some("[\"operator.read\"]");
+            if reader && shared.0 == 1 && value.text("type") == Some("res") {
+                shared.0 = 2;
+                return vec![push("tick", object! {"ts": 1, "relayed": true}), value];
+            }
+            vec![value]
+        }),
+        &["FRM-005/not-obeyed"],
+    ),
+    mutant(
         "has no time in health",
         Message(|memory, value| {
             vec![if memory.method(&value) == "health" {
@@ -276,6 +315,20 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             let writes = memory.scopes.as_deref() == Some("[\"operator.write\"]");
             let refused = writes && memory.method(&value) == "status";
             let error = object! {"code": "FORBIDDEN", "message": "missing scope: operator.read"};
+            vec![if refused {
+                value.with("ok", false).with("error", error)
+            } else {
+                value
+            }]
+        }),
+        &["SCP-003/implied"],
+    ),
+    mutant(
+        "refuses implied scopes in its own words",
+        Message(|memory, value| {
+            let writes = memory.scopes.as_deref() == Some("[\"operator.write\"]");
+            let refused = writes && memory.method(&value) == "status";
+            let error = object! {"code": "FORBIDDEN", "message": "not for you"};
             vec![if refused {
                 value.with("ok", false).with("error", error)
             } else {
