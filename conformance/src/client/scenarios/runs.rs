@@ -157,8 +157,9 @@ fn at_once(stage: &Stage<'_>) -> Result<(), Trouble> {
     let mut session = stage.greeted()?;
     let request = session.request("agent")?;
     session.answer(&request, end(&request))?;
-    let exit = stage.end_of(&mut session)?;
-    stage.check("RUN-105/at-once", exit.tells(&[MARK]), || exit.to_string());
+    let exit = stage.ended_within(&mut session, stage.patience())?;
+    let told = exit.as_ref().is_some_and(|exit| exit.tells(&[MARK]));
+    stage.check("RUN-105/at-once", told, || shown(exit.as_ref()));
     Ok(())
 }
 
