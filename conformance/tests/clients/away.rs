@@ -22,6 +22,16 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         &["LIV-103*"],
     ),
     mutant(
+        "does not come back after silence",
+        Frames(|memory, way, frame| {
+            if way == Way::Up && frame.opcode == CLOSE && !memory.closed {
+                memory.shared.shut.store(true, Ordering::SeqCst);
+            }
+            vec![Step::On(frame)]
+        }),
+        &["LIV-103/back"],
+    ),
+    mutant(
         "is impatient with ticks",
         Hears(|_, value| {
             vec![match value.integer(TICK) {
