@@ -25,6 +25,7 @@ use std::time::Duration;
 use openclaw_conformance::client::judge::judge;
 use openclaw_conformance::client::{Options, scenarios};
 use openclaw_conformance::report;
+use openclaw_conformance::verdict::Verdict;
 use openclaw_runtime_smol::client::Patience;
 use proxy::Change;
 
@@ -123,14 +124,21 @@ fn options(mutant: &str, timeout: Duration) -> Options {
     }
 }
 
-fn broken(mutant: &Mutant, timeout: Duration) -> BTreeSet<&'static str> {
+/// What a mutant breaks, and what of it was found to be wrong rather than untestable.
+fn broken(mutant: &Mutant, timeout: Duration) -> [BTreeSet<&'static str>; 2] {
     let report = judge(&options(mutant.name, timeout));
     let report = report.unwrap_or_else(|why| panic!("{}: {why}", mutant.name));
     let bad = report
         .findings
         .iter()
         .filter(|finding| finding.verdict.counts(true));
-    bad.map(|finding| finding.check).collect()
+    let wrong = bad
+        .clone()
+        .filter(|finding| !matches!(finding.verdict, Verdict::Untestable(_)));
+    [
+        bad.map(|finding| finding.check).collect(),
+        wrong.map(|finding| finding.check).collect(),
+    ]
 }
 
 fn expected(mutant: &Mutant) -> BTreeSet<&'static str> {
@@ -173,6 +181,7 @@ fn our_client_passes_every_check_of_protocol_3() {
 fn every_mutant_breaks_exactly_its_checks() {
     let queue = Mutex::new(all());
     let wrong = Mutex::new(Vec::new());
+    let outright = Mutex::new(BTreeSet::new());
     let only = env::var("MUTANT").ok();
     thread::scope(|scope| {
         for _ in 0..5 {
@@ -185,11 +194,12 @@ fn every_mutant_breaks_exactly_its_checks() {
                         continue;
                     }
                     let due = expected(mutant);
-                    let mut found = broken(mutant, Duration::from_secs(2));
+                    let [mut found, mut bad] = broken(mutant, Duration::from_secs(2));
                     if found != due {
                         // On a busy machine something may have come too late.
-                        found = broken(mutant, Duration::from_secs(10));
+                        [found, bad] = broken(mutant, Duration::from_secs(10));
                     }
+                    outright.lock().unwrap().extend(bad);
                     if found != due {
                         let more: Vec<_> = found.difference(&due).collect();
                         let less: Vec<_> = due.difference(&found).collect();
@@ -205,6 +215,15 @@ fn every_mutant_breaks_exactly_its_checks() {
     });
     let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    if only.is_none() {
+        let outright = outright.into_inner().unwrap();
+        let tripped: BTreeSet<&str> = all().into_iter().flat_map(expected).collect();
+        let untestable: Vec<_> = tripped.difference(&outright).collect();
+        assert!(
+            untestable.is_empty(),
+            "mutants only make these untestable: {untestable:?}"
+        );
+    }
 }
 
 #[test]

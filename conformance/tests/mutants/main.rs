@@ -22,6 +22,7 @@ use openclaw_conformance::json::Value;
 use openclaw_conformance::judge::judge;
 use openclaw_conformance::object;
 use openclaw_conformance::scenarios;
+use openclaw_conformance::verdict::Verdict;
 use openclaw_gateway_service::config::limits::LimitsConfig;
 use proxy::Change;
 
@@ -140,7 +141,8 @@ fn all() -> Vec<&'static Mutant> {
     .collect()
 }
 
-fn broken(mutant: &Mutant, timeout: Duration) -> BTreeSet<&'static str> {
+/// What a mutant breaks, and what of it was found to be wrong rather than untestable.
+fn broken(mutant: &Mutant, timeout: Duration) -> [BTreeSet<&'static str>; 2] {
     let mut limits = LimitsConfig::default();
     // Every mutant is sent the largest message that it takes.
     limits.core.frame = 1 << 20;
@@ -151,7 +153,13 @@ fn broken(mutant: &Mutant, timeout: Duration) -> BTreeSet<&'static str> {
         .findings
         .iter()
         .filter(|finding| finding.verdict.counts(true));
-    bad.map(|finding| finding.check).collect()
+    let wrong = bad
+        .clone()
+        .filter(|finding| !matches!(finding.verdict, Verdict::Untestable(_)));
+    [
+        bad.map(|finding| finding.check).collect(),
+        wrong.map(|finding| finding.check).collect(),
+    ]
 }
 
 fn expected(mutant: &Mutant) -> BTreeSet<&'static str> {
@@ -168,6 +176,7 @@ fn expected(mutant: &Mutant) -> BTreeSet<&'static str> {
 fn every_mutant_breaks_exactly_its_checks() {
     let queue = Mutex::new(all());
     let wrong = Mutex::new(Vec::new());
+    let outright = Mutex::new(BTreeSet::new());
     let only = std::env::var("MUTANT").ok();
     thread::scope(|scope| {
         for _ in 0..12 {
@@ -180,11 +189,12 @@ fn every_mutant_breaks_exactly_its_checks() {
                         continue;
                     }
                     let due = expected(mutant);
-                    let mut found = broken(mutant, Duration::from_millis(1_500));
+                    let [mut found, mut bad] = broken(mutant, Duration::from_millis(1_500));
                     if found != due {
                         // On a busy machine something may have come too late.
-                        found = broken(mutant, Duration::from_secs(6));
+                        [found, bad] = broken(mutant, Duration::from_secs(6));
                     }
+                    outright.lock().unwrap().extend(bad);
                     if found != due {
                         let more: Vec<_> = found.difference(&due).collect();
                         let less: Vec<_> = due.difference(&found).collect();
@@ -200,6 +210,15 @@ fn every_mutant_breaks_exactly_its_checks() {
     });
     let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    if only.is_none() {
+        let outright = outright.into_inner().unwrap();
+        let tripped: BTreeSet<&str> = all().into_iter().flat_map(expected).collect();
+        let untestable: Vec<_> = tripped.difference(&outright).collect();
+        assert!(
+            untestable.is_empty(),
+            "mutants only make these untestable: {untestable:?}"
+        );
+    }
 }
 
 #[test]
