@@ -21,16 +21,28 @@ pub(super) const SCENARIOS: &[Scenario] = &[Scenario {
     run: waiting,
 }];
 
-/// The longest that a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(20);
-/// The longest that the head of a request may take.
-const HEAD: Duration = Duration::from_secs(100);
 /// How long bytes of an endless head are apart.
 const PACE: Duration = Duration::from_millis(200);
+
+/// The longest that a handshake may take.
+fn handshake(bench: &Bench) -> Duration {
+    bench.options.minute / 3
+}
+
+/// The longest that the head of a request may take.
+fn head_time(bench: &Bench) -> Duration {
+    bench.options.minute * 5 / 3
+}
+
 /// The longest time between two refreshes of health, with time to spare.
-const HEALTH: Duration = Duration::from_secs(70);
+fn health(bench: &Bench) -> Duration {
+    bench.options.minute * 7 / 6
+}
+
 /// The longest silence before a ping, with time to spare.
-const SILENCE: Duration = Duration::from_secs(35);
+fn silence(bench: &Bench) -> Duration {
+    bench.options.minute * 7 / 12
+}
 
 fn waiting(bench: &Bench) -> Result<(), Trouble> {
     let began = Instant::now();
@@ -46,15 +58,21 @@ fn waiting(bench: &Bench) -> Result<(), Trouble> {
         .as_ref()
         .and_then(|hello| hello.integer("policy.tickIntervalMs"));
     let tick = Duration::from_millis(tick.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(30_000));
-    let tick = tick.min(Duration::from_secs(90)) + Duration::from_secs(3);
+    let tick = tick.min(bench.options.minute * 3 / 2) + Duration::from_secs(3);
 
     let mut drip = Some(drip);
-    while began.elapsed() < HANDSHAKE && silent.ending_within(PACE)? == Ending::Open {
+    let handshake = handshake(bench);
+    while began.elapsed() < handshake && silent.ending_within(PACE)? == Ending::Open {
         drip = drip.and_then(more);
     }
     let ending = silent.ending_within(PACE)?;
     let allowed = [1000, 1008].map(May::Close);
-    bench.ends("HSK-001/ends", "20 s of silence", &ending, &allowed);
+    bench.ends(
+        "HSK-001/ends",
+        &format!("{handshake:?} of silence"),
+        &ending,
+        &allowed,
+    );
     let lives = reader.lives()?;
     bench.check("HSK-001/others", lives, || {
         "others are not answered".to_owned()
@@ -70,11 +88,12 @@ fn waiting(bench: &Bench) -> Result<(), Trouble> {
     }
     pinged(bench, &mut stranger, began)?;
     refreshed(bench, &mut reader, began)?;
-    while drip.is_some() && began.elapsed() < HEAD {
+    let head_time = head_time(bench);
+    while drip.is_some() && began.elapsed() < head_time {
         drip = drip.and_then(more);
     }
     bench.check("TRN-010/ends", drip.is_none(), || {
-        format!("a head that never ends is read for {HEAD:?}")
+        format!("a head that never ends is read for {head_time:?}")
     });
     Ok(())
 }
@@ -87,23 +106,25 @@ fn more(mut wire: Wire) -> Option<Wire> {
 }
 
 fn pinged(bench: &Bench, conn: &mut Conn<'_>, began: Instant) -> Result<(), Trouble> {
-    while conn.pings == 0 && began.elapsed() < SILENCE {
+    let silence = silence(bench);
+    while conn.pings == 0 && began.elapsed() < silence {
         conn.ending_within(Duration::from_millis(200))?;
     }
     bench.check("LIV-003/ping", conn.pings > 0, || {
-        format!("none in {SILENCE:?}")
+        format!("none in {silence:?}")
     });
     Ok(())
 }
 
 fn refreshed(bench: &Bench, conn: &mut Conn<'_>, began: Instant) -> Result<(), Trouble> {
-    let within = HEALTH.saturating_sub(began.elapsed());
+    let health = health(bench);
+    let within = health.saturating_sub(began.elapsed());
     let shown = conn.hello("snapshot.health.ts").cloned();
     let push = conn.take(within, |frame| {
         is_push(frame, "health") && frame.at("payload.ts") != shown.as_ref()
     })?;
     bench.check("STA-006/pushed", push.is_some(), || {
-        format!("health is not pushed within {HEALTH:?}")
+        format!("health is not pushed within {health:?}")
     });
     Ok(())
 }
