@@ -65,6 +65,8 @@ pub(crate) enum Change {
     Frame(fn(&mut Memory, Frame) -> Vec<Frame>),
     /// The heads of answers and the bodies after them.
     Http(fn(&str, &mut Head, &mut Vec<u8>)),
+    /// Nothing: the gateway's end is kept from who never ends the head of a request.
+    Endless,
 }
 
 /// Listens, and connects every client to the gateway through a change.
@@ -179,7 +181,12 @@ fn down(
     memory: &mut Memory,
 ) -> Option<()> {
     let until = Instant::now() + Duration::from_secs(120);
-    let mut head = wire.head(until).ok()?;
+    let answer = wire.head(until);
+    if matches!(change, Change::Endless) && !memory.request.lock().unwrap().contains("\r\n\r\n") {
+        memory.keep = true;
+        return None;
+    }
+    let mut head = answer.ok()?;
     let upgraded = head.status == 101;
     let mut body = Vec::new();
     if !upgraded {
@@ -222,7 +229,7 @@ fn message(change: Change, memory: &mut Memory, frame: Frame) -> Vec<Frame> {
         Change::Message(change) => (change(memory, value), true),
         Change::Numbers(change) => (change(memory, value), false),
         Change::Frame(change) => return change(memory, frame),
-        Change::Http(_) => return vec![frame],
+        Change::Http(_) | Change::Endless => return vec![frame],
     };
     let number = |value: Value| {
         if !renumber || value.at("seq").is_none() {
