@@ -42,11 +42,19 @@ fn a_peer_that_answers_no_ping_is_dropped_after_the_silence() {
     gateway.until_empty();
 }
 
+/// As long as a busy machine may leave a peer that does its part without time to do it.
+fn patient() -> Limits {
+    Limits {
+        silence: Duration::from_secs(2),
+        ..impatient()
+    }
+}
+
 #[test]
 fn a_peer_that_only_answers_pings_stays() {
-    let gateway = Gateway::with(impatient());
+    let gateway = Gateway::with(patient());
     let mut client = gateway.client();
-    let end = Instant::now() + Duration::from_millis(1_500);
+    let end = Instant::now() + Duration::from_millis(2_500);
     while Instant::now() < end {
         let ping = client.frame();
         assert_eq!(
@@ -62,13 +70,13 @@ fn a_peer_that_only_answers_pings_stays() {
 
 #[test]
 fn a_peer_in_the_middle_of_a_long_message_is_not_silent() {
-    let gateway = Gateway::with(impatient());
+    let gateway = Gateway::with(patient());
     let mut client = gateway.client();
     let bytes = request("long", "measure", &format!(r#""{}""#, "x".repeat(300)));
     // Real time must pass here: it is what is tested.
     for piece in bytes.chunks(20) {
         client.send(piece);
-        std::thread::sleep(Duration::from_millis(60));
+        std::thread::sleep(Duration::from_millis(150));
     }
     client.answer("long");
 }
