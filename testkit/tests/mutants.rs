@@ -1,4 +1,5 @@
-//! The patches in `mutants/` still fit the core: what each takes away stands there once.
+//! The patches in `mutants/` still fit the core: what each takes away stands there once; and the
+//! readme tells of them and of no others.
 
 use std::fs;
 use std::path::Path;
@@ -39,7 +40,7 @@ fn every_mutant_still_applies() {
         patches += 1;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         assert!(
-            readme.contains(&*name),
+            readme.contains(&format!("| `{name}` |")),
             "the readme does not tell of {name}"
         );
         let hunks = removed(&fs::read_to_string(&path).expect("a patch"));
@@ -52,4 +53,6 @@ fn every_mutant_still_applies() {
         }
     }
     assert!(patches >= 3, "{patches} mutants");
+    let rows = readme.matches("\n| `").count();
+    assert_eq!(rows, patches, "the readme tells of {rows} mutants");
 }
