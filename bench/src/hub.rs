@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use openclaw_gateway_service::admission::Admission;
+use openclaw_gateway_service::admission::origin::Origins;
 use openclaw_gateway_service::agents::echo::Echo;
 use openclaw_gateway_service::app::{App, Command, Parts};
 use openclaw_gateway_service::config::HeartbeatConfig;
 use openclaw_gateway_service::probes::Probes;
+use openclaw_gateway_service::throttle::RateLimit;
 use openclaw_protocol_core::frame::inbound::Inbound;
 use openclaw_protocol_core::frame::outgoing::{Class, Publication, Transmit};
 use openclaw_protocol_core::hello::ok::Welcome;
@@ -47,7 +49,8 @@ impl Core {
         let parts = Parts {
             admission: Admission {
                 secret: None,
-                port: 18_789,
+                origins: Origins::new(18_789, &[]),
+                rate_limit: RateLimit::default(),
             },
             backend: Arc::new(Echo),
             executor: Arc::new(smol::Executor::new()),

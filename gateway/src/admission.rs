@@ -1,5 +1,7 @@
 //! Who may connect, and as what.
 
+use std::time::Duration;
+
 use openclaw_protocol_core::error_shape::{ErrorShape, code};
 use openclaw_protocol_core::hello::connect::{ConnectParams, Credentials};
 use openclaw_protocol_core::hello::ok::Grant;
@@ -10,12 +12,15 @@ use openclaw_protocol_core::scope::{Role, Scopes};
 use crate::device::DeviceFault;
 use crate::secret::SharedSecret;
 use crate::secret::resolve::SecretKind;
+use crate::throttle::RateLimit;
 
-const ORIGIN_NOT_ALLOWED: &str = "origin not allowed (open the Control UI from the gateway host or allow it in gateway.controlUi.allowedOrigins)";
+pub mod origin;
+
+use origin::Origins;
+
+const LOCKED_OUT: &str = "unauthorized: too many failed authentication attempts (retry later)";
 const UI_NEEDS_DEVICE: &str =
     "control ui requires device identity (use HTTPS or localhost secure context)";
-/// The programs that run in a browser, and so always have an origin.
-const BROWSER_CLIENTS: [&str; 3] = ["openclaw-control-ui", "webchat", "webchat-ui"];
 /// The programs that need a device to be let in at all.
 const UI_CLIENTS: [&str; 2] = ["openclaw-control-ui", "openclaw-tui"];
 
@@ -24,8 +29,10 @@ const UI_CLIENTS: [&str; 2] = ["openclaw-control-ui", "openclaw-tui"];
 pub struct Admission {
     /// The shared secret; `None` lets everybody in, which only loopback listeners may do.
     pub secret: Option<(SecretKind, SharedSecret)>,
-    /// The port that the gateway's own pages are served on.
-    pub port: u16,
+    /// The pages that may connect.
+    pub origins: Origins,
+    /// When who presents wrong secrets is not heard any more.
+    pub rate_limit: RateLimit,
 }
 
 /// What follows from a connection's credentials, before a device proof was looked at.
@@ -42,10 +49,10 @@ pub enum Verdict {
 }
 
 impl Admission {
-    /// Judges everything but the device proof.
+    /// Judges everything but the device proof; nothing that is presented is looked at for as long as a `lockout` has left.
     #[must_use]
-    pub fn judge(&self, params: &ConnectParams, peer: &Peer) -> Verdict {
-        if let Some(error) = self.judge_origin(params, peer) {
+    pub fn judge(&self, params: &ConnectParams, peer: &Peer, lockout: Option<Duration>) -> Verdict {
+        if let Some(error) = self.origins.judge(params, peer) {
             return Verdict::Refuse(error);
         }
         if params.role == Role::Node.as_str() {
@@ -54,6 +61,9 @@ impl Admission {
             ));
         }
         if let Some((kind, secret)) = &self.secret {
+            if let Some(left) = lockout {
+                return Verdict::Refuse(locked_out(left));
+            }
             if params.auth.is_empty() {
                 return Verdict::Refuse(missing(*kind, params));
             }
@@ -125,30 +135,6 @@ impl Admission {
             device_token: None,
         })
     }
-
-    fn judge_origin(&self, params: &ConnectParams, peer: &Peer) -> Option<ErrorShape> {
-        let reason = match &peer.origin {
-            Some(origin) if self.is_own_origin(origin) => return None,
-            Some(_) => "origin not allowed",
-            None if BROWSER_CLIENTS.contains(&params.client.id.as_str()) => {
-                "origin missing or invalid"
-            }
-            None => return None,
-        };
-        Some(
-            ErrorShape::invalid_request(ORIGIN_NOT_ALLOWED).with_details(
-                Object::new()
-                    .text("code", "CONTROL_UI_ORIGIN_NOT_ALLOWED")
-                    .text("reason", reason),
-            ),
-        )
-    }
-
-    fn is_own_origin(&self, origin: &str) -> bool {
-        ["localhost", "127.0.0.1", "[::1]"]
-            .iter()
-            .any(|host| origin.eq_ignore_ascii_case(&format!("http://{host}:{}", self.port)))
-    }
 }
 
 /// Whether the secret is among what is presented, in whichever field.
@@ -207,6 +193,19 @@ fn mismatch(kind: SecretKind, params: &ConnectParams) -> ErrorShape {
             .boolean("canRetryWithDeviceToken", false)
             .text("recommendedNextStep", "update_auth_credentials"),
     )
+}
+
+fn locked_out(left: Duration) -> ErrorShape {
+    let left = u64::try_from(left.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
+    ErrorShape::invalid_request(LOCKED_OUT)
+        .retryable_after(Some(left))
+        .with_details(
+            Object::new()
+                .text("code", "AUTH_RATE_LIMITED")
+                .text("authReason", "rate_limited")
+                .boolean("canRetryWithDeviceToken", false)
+                .text("recommendedNextStep", "wait_then_retry"),
+        )
 }
 
 fn hint(kind: SecretKind, params: &ConnectParams) -> &'static str {

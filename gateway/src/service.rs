@@ -13,6 +13,7 @@ use openclaw_runtime_smol::server::{Endpoint, ListenError, Server, Stopper};
 use smol::Executor;
 
 use crate::admission::Admission;
+use crate::admission::origin::Origins;
 use crate::agents::Backend;
 use crate::agents::echo::Echo;
 use crate::app::{self, App, Parts};
@@ -23,6 +24,7 @@ use crate::open_files;
 use crate::params::{DEFAULT_AGENT, MAIN_SESSION};
 use crate::probes::Probes;
 use crate::startup::{Auth, Prepared};
+use crate::throttle::RateLimit;
 
 /// The version that the gateway says it has.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -137,7 +139,11 @@ impl Service {
         };
         let probes = Arc::new(Probes::default());
         let parts = Parts {
-            admission: Admission { secret, port },
+            admission: Admission {
+                secret,
+                origins: Origins::new(port, &[]),
+                rate_limit: RateLimit::default(),
+            },
             backend,
             executor: Arc::clone(&executor),
             probes: Arc::clone(&probes),

@@ -1,68 +1,167 @@
-//! How long a wrong secret waits for its answer.
+//! How long a wrong secret waits for its answer, and when no more are heard.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
+
+use openclaw_protocol_core::hub::Peer;
+
+use crate::admission::origin::Origin;
 
 /// The wait after a first wrong secret.
 pub const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// The wait that further wrong secrets do not exceed.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// How many addresses are remembered.
-pub const ADDRESS_LIMIT: usize = 4096;
+/// How many addresses and pages are remembered.
+pub const SUBJECT_LIMIT: usize = 4096;
 
-/// Counts wrong secrets per address, so that guessing gets slow and nobody else does.
+/// The section `gateway.auth.rateLimit`: when somebody who presents wrong secrets is not heard any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// `maxAttempts`: so many wrong secrets lock out; 10 by default, which no person needs.
+    pub attempts: usize,
+    /// `windowMs`: within so long; a minute by default.
+    pub window: Duration,
+    /// `lockoutMs`: for so long; 5 minutes by default.
+    pub lockout: Duration,
+    /// `exemptLoopback`: whether programs on this host are never locked out, only slowed; true by default, so that no
+    /// stranger and no stale script shuts the operator out.
+    pub exempt_loopback: bool,
+}
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        Self {
+            attempts: 10,
+            window: Duration::from_secs(60),
+            lockout: Duration::from_secs(300),
+            exempt_loopback: true,
+        }
+    }
+}
+
+/// Whose wrong secrets are counted together.
 ///
-/// It holds no clock and no timer: the caller keeps the answer back for as long as it is told. At most
-/// [`ADDRESS_LIMIT`] addresses are remembered; the one whose last failure is longest ago is forgotten first. An IPv4 address
-/// counts as one address, however it is written.
-#[derive(Clone, Debug, Default)]
+/// An IPv4 address counts as one address, however it is written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// Programs on this host, by the address they use.
+    Local(IpAddr),
+    /// An address of elsewhere, or of a proxy.
+    Remote(IpAddr),
+    /// A page in a browser on this host: not to be trusted like a program, and not to be mixed up with other pages.
+    Page(Origin),
+}
+
+impl Subject {
+    /// Tells by where a connection comes from.
+    pub fn of(peer: &Peer) -> Self {
+        let address = peer.address.to_canonical();
+        let page = peer.origin.as_deref();
+        match page.map(Origin::parse) {
+            Some(Some(origin)) if address.is_loopback() => Self::Page(origin),
+            None if peer.direct_loopback => Self::Local(address),
+            Some(_) | None => Self::Remote(address),
+        }
+    }
+}
+
+/// Counts wrong secrets per subject, so that guessing gets slow and then stops, and nobody else is hindered.
+///
+/// It holds no clock and no timer: the caller keeps the answer back for as long as it is told. At most [`SUBJECT_LIMIT`]
+/// subjects are remembered; the one that stops mattering first, by its lockout or by its last failure, is forgotten first.
+#[derive(Clone, Debug)]
 pub struct Throttle {
-    failures: BTreeMap<IpAddr, Failures>,
-    by_age: BTreeMap<(Duration, u64), IpAddr>,
+    limit: RateLimit,
+    failures: BTreeMap<Subject, Failures>,
+    by_age: BTreeMap<(Duration, u64), Subject>,
     serial: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Failures {
     wait: Duration,
+    /// When the last ones were, oldest first; never more than lock out.
+    recent: VecDeque<Duration>,
+    locked_until: Option<Duration>,
     age: (Duration, u64),
 }
 
 impl Throttle {
     /// Makes a table that remembers nobody.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(limit: RateLimit) -> Self {
+        Self {
+            limit,
+            failures: BTreeMap::new(),
+            by_age: BTreeMap::new(),
+            serial: 0,
+        }
     }
 
-    /// Notes a wrong secret from `address` and returns how long its answer is kept back: 250 ms, twice as long for each
+    /// Returns how long `subject` is locked out yet, if it is: what it presents is not to be looked at.
+    ///
+    /// `now` is any time that does not run backwards.
+    pub fn lockout(&self, subject: &Subject, now: Duration) -> Option<Duration> {
+        let until = self.failures.get(subject)?.locked_until?;
+        until.checked_sub(now).filter(|left| !left.is_zero())
+    }
+
+    /// Notes a wrong secret from `subject` and returns how long its answer is kept back: 250 ms, twice as long for each
     /// further one, at most 5 s.
     ///
-    /// `now` is any time that does not run backwards; it only decides who is forgotten.
-    pub fn failed(&mut self, address: IpAddr, now: Duration) -> Duration {
-        let address = address.to_canonical();
-        let wait = match self.forget(address) {
-            Some(before) => before.wait.saturating_mul(2).min(LONGEST_WAIT),
-            None => FIRST_WAIT,
+    /// The last of as many within the window as [`RateLimit`] says begins a lockout; after it they are counted anew.
+    pub fn failed(&mut self, subject: Subject, now: Duration) -> Duration {
+        let mut failures = match self.forget(&subject) {
+            Some(before) => Failures {
+                wait: before.wait.saturating_mul(2).min(LONGEST_WAIT),
+                ..before
+            },
+            None => Failures {
+                wait: FIRST_WAIT,
+                recent: VecDeque::new(),
+                locked_until: None,
+                age: (now, 0),
+            },
         };
-        if self.failures.len() >= ADDRESS_LIMIT
+        if failures.locked_until.is_some_and(|until| until <= now) {
+            failures.locked_until = None;
+            failures.recent.clear();
+        }
+        let exempt = self.limit.exempt_loopback && matches!(subject, Subject::Local(_));
+        if failures.locked_until.is_none() && !exempt {
+            let window = self.limit.window;
+            failures
+                .recent
+                .retain(|at| now.saturating_sub(*at) < window);
+            failures.recent.push_back(now);
+            if failures.recent.len() >= self.limit.attempts {
+                failures.locked_until = now.checked_add(self.limit.lockout);
+                failures.recent.clear();
+            }
+        }
+        if self.failures.len() >= SUBJECT_LIMIT
             && let Some((_, oldest)) = self.by_age.pop_first()
         {
             self.failures.remove(&oldest);
         }
         self.serial = self.serial.wrapping_add(1);
-        let age = (now, self.serial);
-        self.by_age.insert(age, address);
-        self.failures.insert(address, Failures { wait, age });
+        let matters = now.saturating_add(self.limit.window);
+        let matters = failures
+            .locked_until
+            .map_or(matters, |until| until.max(matters));
+        failures.age = (matters, self.serial);
+        let wait = failures.wait;
+        self.by_age.insert(failures.age, subject.clone());
+        self.failures.insert(subject, failures);
         wait
     }
 
-    /// Notes a right secret from `address`: its next wrong one counts as the first.
-    pub fn succeeded(&mut self, address: IpAddr) {
-        self.forget(address.to_canonical());
+    /// Notes a right secret from `subject`: its next wrong one counts as the first.
+    pub fn succeeded(&mut self, subject: &Subject) {
+        self.forget(subject);
     }
 
-    /// Returns how many addresses are remembered.
+    /// Returns how many subjects are remembered.
     pub fn len(&self) -> usize {
         self.failures.len()
     }
@@ -72,90 +171,12 @@ impl Throttle {
         self.failures.is_empty()
     }
 
-    fn forget(&mut self, address: IpAddr) -> Option<Failures> {
-        let known = self.failures.remove(&address)?;
+    fn forget(&mut self, subject: &Subject) -> Option<Failures> {
+        let known = self.failures.remove(subject)?;
         self.by_age.remove(&known.age);
         Some(known)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::{Ipv4Addr, Ipv6Addr};
-
-    const NOW: Duration = Duration::from_secs(7);
-
-    fn address(number: u32) -> IpAddr {
-        IpAddr::V4(Ipv4Addr::from_bits(number))
-    }
-
-    fn waits(throttle: &mut Throttle, address: IpAddr, count: usize) -> Vec<u128> {
-        (0..count)
-            .map(|_| throttle.failed(address, NOW).as_millis())
-            .collect()
-    }
-
-    #[test]
-    fn the_wait_doubles_from_a_quarter_second_to_five_seconds() {
-        let mut throttle = Throttle::new();
-        assert_eq!(
-            waits(&mut throttle, address(1), 8),
-            [250, 500, 1000, 2000, 4000, 5000, 5000, 5000]
-        );
-    }
-
-    #[test]
-    fn a_success_resets_the_wait_of_its_own_address_only() {
-        let mut throttle = Throttle::new();
-        waits(&mut throttle, address(1), 3);
-        waits(&mut throttle, address(2), 3);
-        throttle.succeeded(address(1));
-        assert_eq!(waits(&mut throttle, address(1), 1), [250]);
-        assert_eq!(waits(&mut throttle, address(2), 1), [2000]);
-    }
-
-    #[test]
-    fn the_address_that_failed_longest_ago_is_forgotten_first() {
-        let mut throttle = Throttle::new();
-        let limit = u32::try_from(ADDRESS_LIMIT).expect("small");
-        for number in 0..limit {
-            throttle.failed(address(number), NOW);
-        }
-        throttle.failed(address(0), NOW);
-        throttle.failed(address(limit), NOW);
-        assert_eq!(throttle.len(), ADDRESS_LIMIT);
-        assert_eq!(
-            waits(&mut throttle, address(0), 1),
-            [1000],
-            "its second failure was recent"
-        );
-        assert_eq!(
-            waits(&mut throttle, address(1), 1),
-            [250],
-            "it was the oldest"
-        );
-    }
-
-    #[test]
-    fn nothing_is_remembered_of_an_address_after_a_success() {
-        let mut throttle = Throttle::new();
-        for round in 0..3 * ADDRESS_LIMIT {
-            throttle.failed(address(1), Duration::from_secs(round as u64));
-            throttle.succeeded(address(1));
-        }
-        assert!(throttle.is_empty());
-        assert!(throttle.by_age.is_empty());
-    }
-
-    #[test]
-    fn an_ipv4_address_is_the_same_address_when_it_arrives_over_ipv6() {
-        let mut throttle = Throttle::new();
-        let plain = Ipv4Addr::new(192, 0, 2, 7);
-        let mapped: Ipv6Addr = plain.to_ipv6_mapped();
-        throttle.failed(plain.into(), NOW);
-        assert_eq!(throttle.failed(mapped.into(), NOW), 2 * FIRST_WAIT);
-        throttle.succeeded(mapped.into());
-        assert!(throttle.is_empty());
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openclaw_protocol_core::device::DevicePayload;
 use openclaw_protocol_core::error_shape::ErrorShape;
@@ -17,7 +18,7 @@ use smol::Executor;
 use super::Command;
 use crate::admission::{Admission, Verdict};
 use crate::device::{self, DeviceFault};
-use crate::throttle::Throttle;
+use crate::throttle::{Subject, Throttle};
 
 /// How long a client is asked to wait before it tries a gateway again that is stopping.
 const STOPPING_RETRY_MS: u64 = 1_000;
@@ -49,8 +50,8 @@ impl Door {
         handle: Handle<Command>,
     ) -> Self {
         Self {
+            throttle: Throttle::new(admission.rate_limit.clone()),
             admission,
-            throttle: Throttle::new(),
             late: BTreeMap::new(),
             last: 0,
             shut: false,
@@ -77,9 +78,11 @@ impl Door {
         if self.shut {
             return refuse_stopping(hub, applicant, now);
         }
-        match self.admission.judge(&params, &peer) {
+        let subject = Subject::of(&peer);
+        let lockout = self.throttle.lockout(&subject, now.at.since_origin());
+        match self.admission.judge(&params, &peer, lockout) {
             Verdict::Admit(grant) => {
-                self.throttle.succeeded(peer.address);
+                self.throttle.succeeded(&subject);
                 log::info!(
                     "conn={} admitted client={} mode={} scopes={}",
                     applicant.conn(),
@@ -92,7 +95,7 @@ impl Door {
             Verdict::Prove => self.check_proof(applicant, Proven { params, peer }, nonce, now),
             Verdict::Refuse(error) => refuse(hub, applicant, error, now),
             Verdict::WrongSecret(error) => {
-                let wait = self.throttle.failed(peer.address, now.at.since_origin());
+                let wait = self.failed(subject, &peer, now);
                 self.last += 1;
                 self.late
                     .insert((now.at + wait, self.last), (applicant, error));
@@ -115,7 +118,7 @@ impl Door {
         let Proven { params, peer } = proven;
         match self.admission.judge_device(params, peer, proof) {
             Ok(grant) => {
-                self.throttle.succeeded(peer.address);
+                self.throttle.succeeded(&Subject::of(peer));
                 log::info!(
                     "conn={} admitted client={} mode={} with a device",
                     applicant.conn(),
@@ -146,6 +149,20 @@ impl Door {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.late.keys().next().map(|(at, _)| *at)
+    }
+
+    /// A wrong secret was presented; its answer is kept back for so long.
+    fn failed(&mut self, subject: Subject, peer: &Peer, now: Now) -> Duration {
+        let at = now.at.since_origin();
+        let wait = self.throttle.failed(subject.clone(), at);
+        if let Some(left) = self.throttle.lockout(&subject, at) {
+            log::warn!(
+                "address={} locked out for {} s after too many wrong secrets",
+                peer.address,
+                left.as_secs()
+            );
+        }
+        wait
     }
 
     /// Checks a signature away from the owner's task.

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openclaw_gateway_service::admission::Admission;
+use openclaw_gateway_service::admission::origin::Origins;
 use openclaw_gateway_service::app::{App, Command, Parts};
 use openclaw_gateway_service::probes::Probes;
 use openclaw_gateway_service::secret::{Secret, SharedSecret};
@@ -76,7 +77,11 @@ impl World {
             (kind, SharedSecret::new(&secret))
         });
         let parts = Parts {
-            admission: Admission { secret, port: PORT },
+            admission: Admission {
+                secret,
+                origins: Origins::new(PORT, &settings.allowed_origins),
+                rate_limit: settings.rate_limit,
+            },
             backend: Arc::new(agent.clone()),
             executor: Arc::clone(&executor),
             probes: Arc::new(Probes::default()),

@@ -3,8 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use openclaw_gateway_service::admission::origin::AllowedOrigin;
 use openclaw_gateway_service::config::HeartbeatConfig;
 use openclaw_gateway_service::secret::resolve::SecretKind;
+use openclaw_gateway_service::throttle::RateLimit;
 use openclaw_protocol_core::hello::ok::Welcome;
 use openclaw_protocol_core::hub::Peer;
 use openclaw_protocol_core::idempotency::Bounds;
@@ -56,6 +58,8 @@ pub(crate) struct Settings {
     pub(crate) secret: Option<(SecretKind, &'static str)>,
     pub(crate) beginning_ms: u64,
     pub(crate) heartbeat: HeartbeatConfig,
+    pub(crate) allowed_origins: Vec<AllowedOrigin>,
+    pub(crate) rate_limit: RateLimit,
 }
 
 impl Default for Settings {
@@ -66,6 +70,8 @@ impl Default for Settings {
             secret: Some((SecretKind::Token, TOKEN)),
             beginning_ms: BEGINNING_MS,
             heartbeat: HeartbeatConfig::default(),
+            allowed_origins: Vec::new(),
+            rate_limit: RateLimit::default(),
         }
     }
 }

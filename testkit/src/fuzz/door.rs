@@ -19,17 +19,20 @@ pub(super) enum Decision {
 pub(super) fn decide(params: &ConnectParams, now: Now) -> Decision {
     use core::net::{IpAddr, Ipv4Addr};
 
+    use openclaw_gateway_service::admission::origin::Origins;
     use openclaw_gateway_service::admission::{Admission, Verdict};
     use openclaw_gateway_service::device::{DeviceClaim, verify};
     use openclaw_gateway_service::secret::resolve::SecretKind;
     use openclaw_gateway_service::secret::{Secret, SharedSecret};
+    use openclaw_gateway_service::throttle::RateLimit;
     use openclaw_protocol_core::device::DevicePayload;
     use openclaw_protocol_core::hub::Peer;
 
     let secret = Secret::new(SECRET).map(|secret| SharedSecret::new(&secret));
     let door = Admission {
         secret: secret.map(|secret| (SecretKind::Token, secret)),
-        port: 18_789,
+        origins: Origins::new(18_789, &[]),
+        rate_limit: RateLimit::default(),
     };
     let peer = Peer {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -40,7 +43,7 @@ pub(super) fn decide(params: &ConnectParams, now: Now) -> Decision {
     let knows = presented
         .into_iter()
         .any(|presented| presented.as_deref() == Some(SECRET));
-    let decision = match door.judge(params, &peer) {
+    let decision = match door.judge(params, &peer, None) {
         Verdict::Admit(grant) => Decision::Admit(grant),
         Verdict::Refuse(error) | Verdict::WrongSecret(error) => Decision::Refuse(error),
         Verdict::Prove => {
