@@ -14,12 +14,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::files::{self, ReadFault};
-use crate::secret::Secret;
+use crate::secret::reference::SecretsConfig;
 
+mod auth;
 mod heartbeat;
 pub mod limits;
 mod read;
+mod secrets;
 
+pub use auth::{AuthConfig, ControlUiConfig, RemoteConfig};
 use limits::LimitsConfig;
 
 /// How large a configuration file may be, in bytes.
@@ -32,6 +35,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// The section `agents.defaults.heartbeat`.
     pub heartbeat: HeartbeatConfig,
+    /// The section `secrets`.
+    pub secrets: SecretsConfig,
     unknown_keys: Vec<String>,
 }
 
@@ -48,30 +53,10 @@ pub struct GatewayConfig {
     pub auth: AuthConfig,
     /// The section `gateway.remote`.
     pub remote: RemoteConfig,
+    /// The section `gateway.controlUi`.
+    pub control_ui: ControlUiConfig,
     /// The section `gateway.limits`.
     pub limits: LimitsConfig,
-}
-
-/// The section `gateway.auth`: how clients prove that they may connect.
-#[derive(Clone, Debug, Default)]
-pub struct AuthConfig {
-    /// `gateway.auth.mode`: by default whichever secret is found.
-    pub mode: Option<AuthMode>,
-    /// `gateway.auth.token`.
-    pub token: Option<Secret>,
-    /// `gateway.auth.password`.
-    pub password: Option<Secret>,
-}
-
-/// The section `gateway.remote`: the gateway on another host that clients of this host use.
-#[derive(Clone, Debug, Default)]
-pub struct RemoteConfig {
-    /// `gateway.remote.url`: a `ws://` or `wss://` address.
-    pub url: Option<String>,
-    /// `gateway.remote.token`.
-    pub token: Option<Secret>,
-    /// `gateway.remote.password`.
-    pub password: Option<Secret>,
 }
 
 /// The section `agents.defaults.heartbeat`: agent turns that the gateway runs by itself.
@@ -88,16 +73,41 @@ pub struct HeartbeatConfig {
 }
 
 /// Every key that this gateway knows, but those of [`limits::LIMITS`].
-pub const KEYS: [&str; 13] = [
+///
+/// `<name>` stands for the name of a provider.
+pub const KEYS: [&str; 36] = [
     "gateway.mode",
     "gateway.port",
     "gateway.bind",
     "gateway.auth.mode",
     "gateway.auth.token",
     "gateway.auth.password",
+    "gateway.auth.dangerouslyAllowNoneOnNetwork",
+    "gateway.auth.rateLimit.maxAttempts",
+    "gateway.auth.rateLimit.windowMs",
+    "gateway.auth.rateLimit.lockoutMs",
+    "gateway.auth.rateLimit.exemptLoopback",
+    "gateway.controlUi.allowedOrigins",
     "gateway.remote.url",
     "gateway.remote.token",
     "gateway.remote.password",
+    "secrets.providers.<name>.source",
+    "secrets.providers.<name>.allowlist",
+    "secrets.providers.<name>.path",
+    "secrets.providers.<name>.mode",
+    "secrets.providers.<name>.timeoutMs",
+    "secrets.providers.<name>.maxBytes",
+    "secrets.providers.<name>.command",
+    "secrets.providers.<name>.args",
+    "secrets.providers.<name>.env",
+    "secrets.providers.<name>.passEnv",
+    "secrets.providers.<name>.trustedDirs",
+    "secrets.providers.<name>.noOutputTimeoutMs",
+    "secrets.providers.<name>.maxOutputBytes",
+    "secrets.providers.<name>.jsonOnly",
+    "secrets.defaults.env",
+    "secrets.defaults.file",
+    "secrets.defaults.exec",
     "agents.defaults.heartbeat.every",
     "agents.defaults.heartbeat.prompt",
     "agents.defaults.heartbeat.session",
@@ -157,7 +167,7 @@ impl Bind {
 /// How clients prove that they may connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthMode {
-    /// Not at all; only for a gateway that listens on loopback.
+    /// Not at all; only for a gateway that listens on loopback, unless the operator insists.
     None,
     /// With the shared token.
     Token,
@@ -267,7 +277,7 @@ pub enum ConfigFault {
     /// A key has a value it cannot have.
     Value {
         /// The key as a dotted path.
-        key: &'static str,
+        key: Cow<'static, str>,
         /// What the value must be; never what it is.
         expectation: Cow<'static, str>,
     },

@@ -1,7 +1,7 @@
 //! What the gateway reads from the process it runs in, taken once and passed on as a value.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -16,12 +16,10 @@ pub const GATEWAY_TOKEN: &str = "OPENCLAW_GATEWAY_TOKEN";
 /// The variable that holds the shared password.
 pub const GATEWAY_PASSWORD: &str = "OPENCLAW_GATEWAY_PASSWORD";
 
-const PREFIX: &str = "OPENCLAW_";
-
-/// The part of a process environment that OpenClaw looks at.
+/// A process environment.
 ///
-/// Nothing else in the library touches the process environment, so tests and embedders say what it holds. Only variables
-/// whose name starts with `OPENCLAW_` are kept, and `Debug` prints their names without their values.
+/// Nothing else in the library touches the one of this process, so tests and embedders say what it holds. All variables
+/// are kept, because a reference to a secret may name any of them; `Debug` prints their names without their values.
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, OsString>,
@@ -34,7 +32,6 @@ impl Environment {
     pub fn of_this_process() -> Self {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-            .filter(|(name, _)| name.starts_with(PREFIX))
             .collect();
         Self {
             variables,
@@ -75,6 +72,11 @@ impl Environment {
                 Ok(Some(text).filter(|text| !text.is_empty()))
             }
         }
+    }
+
+    /// Returns a variable as it is.
+    pub fn raw(&self, name: &str) -> Option<&OsStr> {
+        self.variables.get(name).map(OsString::as_os_str)
     }
 
     /// Returns a variable as a path; an empty one counts as not set.

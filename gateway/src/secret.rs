@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 pub mod file;
+pub mod reference;
 pub mod resolve;
 
 /// A token or password in plain text, which shows itself to nobody by accident.

@@ -138,11 +138,13 @@ impl Service {
             Auth::None | Auth::Generate => None,
         };
         let probes = Arc::new(Probes::default());
+        let gateway = config.map(|config| &config.gateway);
+        let allowed = gateway.map(|gateway| gateway.control_ui.allowed_origins.as_slice());
         let parts = Parts {
             admission: Admission {
                 secret,
-                origins: Origins::new(port, &[]),
-                rate_limit: RateLimit::default(),
+                origins: Origins::new(port, allowed.unwrap_or_default()),
+                rate_limit: gateway.map_or_else(RateLimit::default, |g| g.auth.rate_limit.clone()),
             },
             backend,
             executor: Arc::clone(&executor),

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::admission::origin::AllowedOrigin;
 use crate::config::limits::LimitsConfig;
 use crate::config::{AuthMode, Bind, Config, Mode};
 use crate::environment::Environment;
@@ -66,7 +67,7 @@ pub struct Listen {
 /// How clients of a starting gateway prove that they may connect.
 #[derive(Clone, Debug)]
 pub enum Auth {
-    /// They need not; only on loopback.
+    /// They need not; only on loopback, unless the configuration insists.
     None,
     /// With this secret.
     Secret(Resolved),
@@ -102,7 +103,8 @@ impl Plan {
 
 /// Decides whether a gateway may start, and as what.
 ///
-/// It reads and writes nothing but what `read_token` does, which is asked for the token file only when no other secret is set.
+/// It writes nothing, and reads nothing but what `read_token` does, which is asked for the token file only when no other
+/// secret is set, and what the reference leads to that is the secret; it blocks then.
 /// Mistakes on the command line are reported first, then what blocks the start, then what is wrong with the secret.
 pub fn plan(
     flags: &Flags,
@@ -169,8 +171,8 @@ pub fn plan(
                 path: paths.config_path.clone(),
             });
         }
-        ServerSecret::NotWanted if !plan.is_loopback() => {
-            return Err(StartError::WithoutAuth { bind });
+        ServerSecret::NotWanted if !plan.is_loopback() && !none_on_network(config) => {
+            return Err(StartError::WithoutAuth { bind, asked: true });
         }
         ServerSecret::NotWanted => Auth::None,
         ServerSecret::Missing(Some(SecretKind::Password)) => {
@@ -178,7 +180,9 @@ pub fn plan(
         }
         ServerSecret::Missing(_) if unconfigured => Auth::Generate,
         ServerSecret::Missing(Some(kind)) => return Err(StartError::NoSecret(kind)),
-        ServerSecret::Missing(None) => return Err(StartError::WithoutAuth { bind }),
+        ServerSecret::Missing(None) => {
+            return Err(StartError::WithoutAuth { bind, asked: false });
+        }
     };
     if let Auth::None = plan.auth {
         plan.warnings.push(
@@ -186,11 +190,8 @@ pub fn plan(
                 .to_owned(),
         );
     }
-    if !plan.is_loopback() {
-        plan.warnings.push(
-            "Gateway is binding to a non-loopback address; whoever can reach it may try its secret.".to_owned(),
-        );
-    }
+    warn_of_strangers(&mut plan);
+    warn_of_pages(config, &mut plan.warnings);
     Ok(plan)
 }
 
@@ -301,6 +302,35 @@ fn addresses(bind: Bind, port: u16) -> Option<Vec<Listen>> {
             required: false,
         },
     ])
+}
+
+fn none_on_network(config: Option<&Config>) -> bool {
+    config.is_some_and(|config| config.gateway.auth.none_on_network)
+}
+
+fn warn_of_strangers(plan: &mut Plan) {
+    if plan.is_loopback() {
+        return;
+    }
+    let warning = match plan.auth {
+        Auth::None => {
+            "Gateway is binding to a non-loopback address without auth; whoever can reach it may connect."
+        }
+        Auth::Secret(_) | Auth::Generate => {
+            "Gateway is binding to a non-loopback address; whoever can reach it may try its secret."
+        }
+    };
+    plan.warnings.push(warning.to_owned());
+}
+
+fn warn_of_pages(config: Option<&Config>, warnings: &mut Vec<String>) {
+    let allowed = config.map(|config| &config.gateway.control_ui.allowed_origins);
+    if allowed.is_some_and(|allowed| allowed.contains(&AllowedOrigin::Any)) {
+        warnings.push(
+            "gateway.controlUi.allowedOrigins has \"*\"; pages of any site may try to connect."
+                .to_owned(),
+        );
+    }
 }
 
 fn warn_of_unknown_keys(config: Option<&Config>, warnings: &mut Vec<String>) {

@@ -85,7 +85,7 @@ fn timeout(value: &Value<'_>) -> Result<Duration, ConfigFault> {
         .filter(|seconds| (1..=MAX_TIMEOUT_SECONDS).contains(seconds))
         .map(Duration::from_secs)
         .ok_or_else(|| ConfigFault::Value {
-            key: "agents.defaults.heartbeat.timeoutSeconds",
+            key: "agents.defaults.heartbeat.timeoutSeconds".into(),
             expectation: format!("must be an integer from 1 to {MAX_TIMEOUT_SECONDS}").into(),
         })
 }

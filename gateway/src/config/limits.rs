@@ -252,7 +252,7 @@ fn number(limit: &Limit, value: &Value<'_>) -> Result<u64, ConfigFault> {
         .and_then(|number| integer(number.value))
         .filter(|number| (limit.min..=limit.max).contains(number))
         .ok_or_else(|| ConfigFault::Value {
-            key: limit.key,
+            key: limit.key.into(),
             expectation: limit.expectation().into(),
         })
 }
@@ -268,7 +268,7 @@ fn check_order(config: &LimitsConfig, smaller: &str, larger: &str) -> Result<(),
     }
     let expectation = format!("must not be more than {}, which is {bound}", larger.key);
     Err(ConfigFault::Value {
-        key: smaller.key,
+        key: smaller.key.into(),
         expectation: expectation.into(),
     })
 }

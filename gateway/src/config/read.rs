@@ -1,14 +1,14 @@
 //! From JSON5 text to the typed configuration.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use jsonc_parser::ast::{Object, ObjectPropName, Value};
 use jsonc_parser::errors::{ParseError, ParseErrorKind};
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
-use super::{AuthConfig, AuthMode, Bind, Config, ConfigFault, GatewayConfig, Mode, RemoteConfig};
-use super::{heartbeat, limits};
-use crate::secret::Secret;
+use super::{Bind, Config, ConfigFault, GatewayConfig, Mode};
+use super::{auth, heartbeat, limits, secrets};
 
 /// How much of an unknown key's name is kept, in bytes.
 const NAME_LIMIT: usize = 120;
@@ -41,6 +41,10 @@ pub(super) fn config(text: &str) -> Result<Config> {
                 let section = object("agents", value)?;
                 config.heartbeat = heartbeat::agents(section, &mut config.unknown_keys)?;
             }
+            "secrets" => {
+                let section = object("secrets", value)?;
+                config.secrets = secrets::secrets(section, &mut config.unknown_keys)?;
+            }
             _ => unknown(&mut config.unknown_keys, "", name),
         }
     }
@@ -72,57 +76,18 @@ fn gateway(section: &Object<'_>, strangers: &mut Vec<String>) -> Result<GatewayC
                     Bind::from_word,
                 )?);
             }
-            "auth" => config.auth = auth(object("gateway.auth", value)?, strangers)?,
-            "remote" => config.remote = remote(object("gateway.remote", value)?, strangers)?,
+            "auth" => config.auth = auth::auth(object("gateway.auth", value)?, strangers)?,
+            "remote" => {
+                config.remote = auth::remote(object("gateway.remote", value)?, strangers)?;
+            }
+            "controlUi" => {
+                let section = object("gateway.controlUi", value)?;
+                config.control_ui = auth::control_ui(section, strangers)?;
+            }
             "limits" => {
                 config.limits = limits::limits(object("gateway.limits", value)?, strangers)?;
             }
             _ => unknown(strangers, "gateway.", name),
-        }
-    }
-    Ok(config)
-}
-
-fn auth(section: &Object<'_>, strangers: &mut Vec<String>) -> Result<AuthConfig> {
-    let mut config = AuthConfig::default();
-    for (name, value) in members(section) {
-        match name {
-            "mode" => {
-                config.mode = Some(word(
-                    "gateway.auth.mode",
-                    value,
-                    r#"must be "none", "token", "password" or "trusted-proxy""#,
-                    AuthMode::from_word,
-                )?);
-            }
-            "token" => config.token = Some(secret("gateway.auth.token", value)?),
-            "password" => config.password = Some(secret("gateway.auth.password", value)?),
-            _ => unknown(strangers, "gateway.auth.", name),
-        }
-    }
-    Ok(config)
-}
-
-fn remote(section: &Object<'_>, strangers: &mut Vec<String>) -> Result<RemoteConfig> {
-    let mut config = RemoteConfig::default();
-    for (name, value) in members(section) {
-        match name {
-            "url" => {
-                config.url = Some(word(
-                    "gateway.remote.url",
-                    value,
-                    "must be a ws:// or wss:// address",
-                    |word| {
-                        let host = word
-                            .strip_prefix("ws://")
-                            .or_else(|| word.strip_prefix("wss://"))?;
-                        (!host.is_empty()).then(|| word.to_owned())
-                    },
-                )?);
-            }
-            "token" => config.token = Some(secret("gateway.remote.token", value)?),
-            "password" => config.password = Some(secret("gateway.remote.password", value)?),
-            _ => unknown(strangers, "gateway.remote.", name),
         }
     }
     Ok(config)
@@ -140,15 +105,16 @@ pub(super) fn members<'o>(
     })
 }
 
-pub(super) fn object<'v>(key: &'static str, value: &'v Value<'v>) -> Result<&'v Object<'v>> {
-    value.as_object().ok_or(ConfigFault::Value {
-        key,
-        expectation: "must be an object".into(),
-    })
+pub(super) fn object<'v>(
+    key: impl Into<Cow<'static, str>>,
+    value: &'v Value<'v>,
+) -> Result<&'v Object<'v>> {
+    let object = value.as_object();
+    object.ok_or_else(|| fault(key, "must be an object"))
 }
 
 pub(super) fn word<T>(
-    key: &'static str,
+    key: impl Into<Cow<'static, str>>,
     value: &Value<'_>,
     expectation: &'static str,
     read: impl FnOnce(&str) -> Option<T>,
@@ -156,41 +122,54 @@ pub(super) fn word<T>(
     value
         .as_string_lit()
         .and_then(|text| read(&text.value))
-        .ok_or_else(|| ConfigFault::Value {
-            key,
-            expectation: expectation.into(),
-        })
+        .ok_or_else(|| fault(key, expectation))
 }
 
-fn secret(key: &'static str, value: &Value<'_>) -> Result<Secret> {
-    let expectation = match value {
-        Value::StringLit(text) => match Secret::new(&text.value) {
-            Some(secret) => return Ok(secret),
-            None => "must not be empty; set it or remove the key",
-        },
-        Value::Object(_) => {
-            "references to secrets are not supported yet; write the text here, or use the environment"
-        }
-        Value::NumberLit(_) | Value::BooleanLit(_) | Value::Array(_) | Value::NullKeyword(_) => {
-            "must be a string"
-        }
-    };
-    Err(ConfigFault::Value {
-        key,
-        expectation: expectation.into(),
-    })
+pub(super) fn texts<T>(
+    key: impl Into<Cow<'static, str>>,
+    value: &Value<'_>,
+    expectation: &'static str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<T>> {
+    let read_one = |value: &Value<'_>| read(&value.as_string_lit()?.value);
+    let list = value.as_array();
+    list.and_then(|list| list.elements.iter().map(read_one).collect())
+        .ok_or_else(|| fault(key, expectation))
 }
 
-fn port(key: &'static str, value: &Value<'_>) -> Result<u16> {
+pub(super) fn boolean(key: impl Into<Cow<'static, str>>, value: &Value<'_>) -> Result<bool> {
+    let word = value.as_boolean_lit();
+    word.map(|word| word.value)
+        .ok_or_else(|| fault(key, "must be true or false"))
+}
+
+pub(super) fn number(
+    key: impl Into<Cow<'static, str>>,
+    value: &Value<'_>,
+    min: u64,
+    max: u64,
+) -> Result<u64> {
     value
         .as_number_lit()
         .and_then(|number| integer(number.value))
-        .and_then(|port| u16::try_from(port).ok())
-        .filter(|port| *port != 0)
-        .ok_or(ConfigFault::Value {
-            key,
-            expectation: "must be an integer from 1 to 65535".into(),
-        })
+        .filter(|number| (min..=max).contains(number))
+        .ok_or_else(|| fault(key, format!("must be an integer from {min} to {max}")))
+}
+
+fn port(key: &'static str, value: &Value<'_>) -> Result<u16> {
+    let port = number(key, value, 1, u16::MAX.into())?;
+    // The range says so.
+    Ok(u16::try_from(port).unwrap_or(u16::MAX))
+}
+
+fn fault(
+    key: impl Into<Cow<'static, str>>,
+    expectation: impl Into<Cow<'static, str>>,
+) -> ConfigFault {
+    ConfigFault::Value {
+        key: key.into(),
+        expectation: expectation.into(),
+    }
 }
 
 /// Reads a whole number in any of JSON5's spellings.

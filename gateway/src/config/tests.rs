@@ -1,4 +1,6 @@
 use super::*;
+use crate::admission::origin::AllowedOrigin;
+use crate::secret::Secret;
 use std::fs;
 
 const PATH: &str = "/home/ada/.openclaw/openclaw.json";
@@ -36,9 +38,56 @@ fn every_known_key_is_read() {
         &gateway.remote.token,
         &gateway.remote.password,
     ];
-    let secrets = secrets.map(|secret| secret.as_ref().map(Secret::expose));
+    let secrets = secrets.map(|input| Some(input.as_ref()?.text()?.expose()));
     assert_eq!(secrets, [Some("t"), Some("p"), Some("rt"), Some("rp")]);
     assert!(config.unknown_keys().is_empty());
+}
+
+#[test]
+fn what_limits_guessing_and_pages_is_read() {
+    let config = parse(
+        "{gateway: {controlUi: {allowedOrigins: ['HTTPS://A.example/', '*']}, auth: {dangerouslyAllowNoneOnNetwork: true,
+            rateLimit: {maxAttempts: 3, windowMs: 1000, lockoutMs: 0, exemptLoopback: false}}}}",
+    );
+    assert!(config.gateway.auth.none_on_network);
+    let limit = &config.gateway.auth.rate_limit;
+    assert_eq!(limit.attempts, 3);
+    assert_eq!(limit.window, Duration::from_secs(1));
+    assert_eq!(limit.lockout, Duration::ZERO);
+    assert!(!limit.exempt_loopback);
+    let expected =
+        ["https://a.example", "*"].map(|entry| AllowedOrigin::parse(entry).expect(entry));
+    assert_eq!(config.gateway.control_ui.allowed_origins, expected);
+    assert!(config.unknown_keys().is_empty());
+
+    let limit = parse("{}").gateway.auth.rate_limit;
+    let published = (10, Duration::from_secs(60), Duration::from_secs(300), true);
+    assert_eq!(
+        (
+            limit.attempts,
+            limit.window,
+            limit.lockout,
+            limit.exempt_loopback
+        ),
+        published
+    );
+}
+
+#[test]
+fn members_of_references_and_providers_that_are_not_known_are_named() {
+    let config = parse(
+        "{gateway: {auth: {token: {source: 'env', id: 'A', ID: 'B'}}}, secrets: {egressProxy: {}, defaults: {store: 's'},
+            providers: {vault: {source: 'env', 'allow list': 1}}}}",
+    );
+    assert_eq!(
+        config.unknown_keys(),
+        [
+            "gateway.auth.token.ID",
+            "secrets.egressProxy",
+            "secrets.defaults.store",
+            r#"secrets.providers.vault."allow list""#,
+        ]
+    );
 }
 
 #[test]
@@ -50,7 +99,7 @@ fn json5_is_read_as_people_write_it() {
     assert_eq!(config.gateway.mode, Some(Mode::Local));
     assert_eq!(config.gateway.port, Some(18789));
     let token = config.gateway.auth.token.expect("a token");
-    assert_eq!(token.expose(), "it's A B!");
+    assert_eq!(token.text().map(Secret::expose), Some("it's A B!"));
     assert_eq!(config.unknown_keys, ["$other_1"]);
 }
 
@@ -76,14 +125,15 @@ fn an_empty_object_leaves_everything_to_the_defaults() {
 #[test]
 fn unknown_keys_are_kept_in_mind_and_no_error() {
     let config = parse(
-        r#"{gateway: {bogusKey: 1, auth: {rateLimit: {a: 1}}, remote: {"ssh target": 1}}, zzz: true,
+        r#"{gateway: {bogusKey: 1, auth: {rateLimit: {a: 1}, b: 1}, remote: {"ssh target": 1}}, zzz: true,
             "a.b": null, "": 0, "\u001b[2J": {}, "gateway": {mode: "local"}}"#,
     );
     assert_eq!(
         config.unknown_keys(),
         [
             "gateway.bogusKey",
-            "gateway.auth.rateLimit",
+            "gateway.auth.rateLimit.a",
+            "gateway.auth.b",
             r#"gateway.remote."ssh target""#,
             "zzz",
             r#""a.b""#,
@@ -137,15 +187,83 @@ fn a_wrong_value_is_reported_by_its_key_and_what_it_must_be() {
         ),
         (
             "{gateway: {auth: {token: 12345}}}",
-            "P: gateway.auth.token: must be a string",
+            r#"P: gateway.auth.token: must be a string, or a reference such as {source: "env", id: "NAME"}"#,
         ),
         (
             "{gateway: {auth: {password: ' '}}}",
             "P: gateway.auth.password: must not be empty; set it or remove the key",
         ),
         (
-            "{gateway: {auth: {token: {source: 'env', id: 'X'}}}}",
-            "P: gateway.auth.token: references to secrets are not supported yet; write the text here, or use the environment",
+            "{gateway: {auth: {token: '__OPENCLAW_REDACTED__'}}}",
+            "P: gateway.auth.token: is the placeholder of a redacted configuration; write the secret itself",
+        ),
+        (
+            "{gateway: {auth: {token: {source: 'vault', id: 'X'}}}}",
+            r#"P: gateway.auth.token: source must be "env", "file" or "exec""#,
+        ),
+        (
+            "{gateway: {remote: {password: {source: 'env', id: 'x'}}}}",
+            r#"P: gateway.remote.password: id must be the name of a variable in capitals, such as "GATEWAY_TOKEN""#,
+        ),
+        (
+            "{gateway: {auth: {token: {source: 'file', id: 'a/b'}}}}",
+            r#"P: gateway.auth.token: id must be a JSON pointer such as "/gateway/token", or "value" for a file that holds nothing else"#,
+        ),
+        (
+            "{gateway: {auth: {token: {source: 'file', id: '/a~2'}}}}",
+            r#"P: gateway.auth.token: id must be a JSON pointer such as "/gateway/token", or "value" for a file that holds nothing else"#,
+        ),
+        (
+            "{gateway: {auth: {token: {source: 'exec', id: 'a/../b'}}}}",
+            r#"P: gateway.auth.token: id must be up to 256 letters, digits and . _ : / # -, without "." and ".." between slashes"#,
+        ),
+        (
+            "{gateway: {auth: {token: {source: 'env', id: 'X', provider: 'Not'}}}}",
+            "P: gateway.auth.token: provider must be one of the names in secrets.providers",
+        ),
+        (
+            "{gateway: {auth: {rateLimit: {maxAttempts: 0}}}}",
+            "P: gateway.auth.rateLimit.maxAttempts: must be an integer from 1 to 1000",
+        ),
+        (
+            "{gateway: {auth: {rateLimit: {exemptLoopback: 'no'}}}}",
+            "P: gateway.auth.rateLimit.exemptLoopback: must be true or false",
+        ),
+        (
+            "{gateway: {controlUi: {allowedOrigins: 'https://a'}}}",
+            r#"P: gateway.controlUi.allowedOrigins: must be a list of origins such as "https://control.example.com" without a path, or "*""#,
+        ),
+        (
+            "{gateway: {controlUi: {allowedOrigins: ['https://a/b']}}}",
+            r#"P: gateway.controlUi.allowedOrigins: must be a list of origins such as "https://control.example.com" without a path, or "*""#,
+        ),
+        (
+            "{secrets: {providers: {'Not good': {}}}}",
+            "P: secrets.providers: each name must be a lower-case letter, then up to 63 lower-case letters, digits, _ and -",
+        ),
+        (
+            "{secrets: {providers: {vault: {}}}}",
+            r#"P: secrets.providers.vault.source: must be "env", "file" or "exec""#,
+        ),
+        (
+            "{secrets: {providers: {vault: {source: 'exec'}}}}",
+            r#"P: secrets.providers.vault.command: must be a whole path such as "/etc/openclaw/secrets.json""#,
+        ),
+        (
+            "{secrets: {providers: {vault: {source: 'exec', command: 'vault'}}}}",
+            r#"P: secrets.providers.vault.command: must be a whole path such as "/etc/openclaw/secrets.json""#,
+        ),
+        (
+            r"{secrets: {providers: {vault: {source: 'file', path: '/a\nb'}}}}",
+            r#"P: secrets.providers.vault.path: must be a whole path such as "/etc/openclaw/secrets.json""#,
+        ),
+        (
+            "{secrets: {providers: {vault: {source: 'exec', command: '/x', timeoutMs: 120001}}}}",
+            "P: secrets.providers.vault.timeoutMs: must be an integer from 1 to 120000",
+        ),
+        (
+            "{secrets: {providers: {vault: {source: 'exec', command: '/x', env: {A: 1}}}}}",
+            "P: secrets.providers.vault.env: must hold variables with strings as their values",
         ),
         (
             "{gateway: {remote: {url: 'http://x'}}}",
@@ -153,7 +271,7 @@ fn a_wrong_value_is_reported_by_its_key_and_what_it_must_be() {
         ),
         (
             "{gateway: {remote: {token: true}}}",
-            "P: gateway.remote.token: must be a string",
+            r#"P: gateway.remote.token: must be a string, or a reference such as {source: "env", id: "NAME"}"#,
         ),
     ] {
         assert_eq!(error(text), expected, "{text}");
@@ -246,6 +364,11 @@ fn no_error_repeats_a_secret() {
         "{gateway: {remote: {url: 'http://hunter2@host'}}}",
         "{gateway: {mode: 'hunter2'}}",
         "{gateway: {auth: {token: 'hunter2}}}",
+        "{gateway: {auth: {token: {source: 'hunter2'}}}}",
+        "{gateway: {auth: {token: {source: 'env', id: 'hunter2'}}}}",
+        "{gateway: {auth: {token: {source: 'env', id: 'A', provider: 'HUNTER/hunter2'}}}}",
+        "{secrets: {providers: {a: {source: 'exec', command: '/x', env: {A: ['hunter2']}}}}}",
+        "{secrets: {providers: {a: {source: 'exec', command: '/x', args: ['hunter2', 1]}}}}",
     ] {
         let error = Config::parse(text, Path::new(PATH)).expect_err(text);
         let shown = format!("{error} {error:?}");
@@ -253,8 +376,14 @@ fn no_error_repeats_a_secret() {
             assert!(!shown.contains(part), "{shown}");
         }
     }
-    let shown = format!("{:?}", parse("{gateway: {auth: {token: 'hunter2'}}}"));
-    assert!(!shown.contains("hunter2"), "{shown}");
+    for text in [
+        "{gateway: {auth: {token: 'hunter2'}}}",
+        "{gateway: {auth: {token: 'hunter2-${A}'}}}",
+        "{secrets: {providers: {a: {source: 'exec', command: '/x', args: ['hunter2'], env: {A: 'hunter2'}}}}}",
+    ] {
+        let shown = format!("{:?}", parse(text));
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::file::{TokenFile, TokenFileFault};
+use super::reference::{ReferenceFault, SecretInput, SecretsConfig};
 use super::{Secret, SharedSecret};
 use crate::config::{AuthMode, Config};
 use crate::environment::{Environment, GATEWAY_PASSWORD, GATEWAY_TOKEN, NotText};
@@ -113,7 +114,8 @@ pub enum ServerSecret {
 /// Flag, environment, `gateway.auth`, token file: the first of them that has one wins. `--auth` decides the kind; without it a
 /// secret given as a flag does; without that `gateway.auth.mode` does; without that whichever is found first. Two secrets at one
 /// place, with nothing to choose between them, are a fault. The token file is read only when nothing before it has a secret,
-/// and never for a password.
+/// and never for a password. A reference is followed only if it is the one that wins; it blocks, and if it leads nowhere
+/// that is a fault, never a reason to look further.
 pub fn for_server(
     flags: &SecretFlags,
     auth: Option<AuthMode>,
@@ -151,7 +153,7 @@ pub fn for_server(
     places.extend(config.map(Place::local_config));
     for place in places {
         if let Some(found) = place.only(kind)? {
-            return Ok(ServerSecret::Found(found));
+            return found.fetch(env, config).map(ServerSecret::Found);
         }
     }
     if kind != Some(SecretKind::Password)
@@ -177,7 +179,8 @@ pub enum Target {
 /// allows them.
 ///
 /// For the local gateway `gateway.auth.mode` chooses the kind, as it does for the gateway. Where nothing chooses, a token is
-/// preferred. `None` means that no secret is known, which a gateway in mode `none` does not mind.
+/// preferred. `None` means that no secret is known, which a gateway in mode `none` does not mind. It blocks where a reference
+/// wins, as [`for_server`] does.
 pub fn for_client(
     target: Target,
     flags: &SecretFlags,
@@ -186,7 +189,7 @@ pub fn for_client(
     read_file: impl FnOnce() -> Result<Option<TokenFile>, TokenFileFault>,
 ) -> Result<Option<Resolved>, SecretFault> {
     if let Some(found) = Place::flags(flags).only(None)? {
-        return Ok(Some(found));
+        return found.fetch(env, config).map(Some);
     }
     let (configured, mode) = match target {
         Target::Explicit => return Ok(None),
@@ -206,7 +209,7 @@ pub fn for_client(
         .flatten()
     {
         if let Some(found) = place.preferred(kind) {
-            return Ok(Some(found));
+            return found.fetch(env, config).map(Some);
         }
     }
     if target == Target::Local && kind != Some(SecretKind::Password) {
@@ -243,6 +246,8 @@ pub enum SecretFault {
     NotText(NotText),
     /// The token file is of no use.
     File(TokenFileFault),
+    /// A reference leads nowhere.
+    Reference(ReferenceFault),
 }
 
 impl SecretFault {
@@ -252,7 +257,7 @@ impl SecretFault {
             Self::BlankFlag(_) | Self::Contradiction { .. } => true,
             Self::TwoSecrets { token, .. } => matches!(token, SecretSource::Flag(_)),
             Self::ProxyUnsupported { flag } => *flag,
-            Self::NotText(_) | Self::File(_) => false,
+            Self::NotText(_) | Self::File(_) | Self::Reference(_) => false,
         }
     }
 }
@@ -279,6 +284,7 @@ impl fmt::Display for SecretFault {
             ),
             Self::NotText(fault) => fault.fmt(f),
             Self::File(fault) => fault.fmt(f),
+            Self::Reference(fault) => fault.fmt(f),
         }
     }
 }
@@ -298,65 +304,91 @@ impl From<TokenFile> for Resolved {
     }
 }
 
+/// A secret that was found, and may have to be fetched yet.
+struct Found {
+    input: SecretInput,
+    kind: SecretKind,
+    key: &'static str,
+    source: SecretSource,
+}
+
+impl Found {
+    fn fetch(self, env: &Environment, config: Option<&Config>) -> Result<Resolved, SecretFault> {
+        let none = SecretsConfig::default();
+        let secrets = config.map_or(&none, |config| &config.secrets);
+        let secret = self.input.fetch(self.key, env, secrets);
+        Ok(Resolved {
+            secret: secret.map_err(SecretFault::Reference)?,
+            kind: self.kind,
+            source: self.source,
+        })
+    }
+}
+
 /// One of the places that may hold a token, a password, or both.
 struct Place {
-    token: Option<Resolved>,
-    password: Option<Resolved>,
+    token: Option<Found>,
+    password: Option<Found>,
 }
 
 impl Place {
-    fn new(token: Option<Secret>, password: Option<Secret>, source: [SecretSource; 2]) -> Self {
-        let [token_source, password_source] = source;
+    fn new(
+        [token, password]: [Option<SecretInput>; 2],
+        [token_key, password_key]: [&'static str; 2],
+        source: fn(&'static str) -> SecretSource,
+    ) -> Self {
+        let found = |input, kind, key| Found {
+            input,
+            kind,
+            key,
+            source: source(key),
+        };
         Self {
-            token: token.map(|secret| Resolved {
-                secret,
-                kind: SecretKind::Token,
-                source: token_source,
-            }),
-            password: password.map(|secret| Resolved {
-                secret,
-                kind: SecretKind::Password,
-                source: password_source,
-            }),
+            token: token.map(|input| found(input, SecretKind::Token, token_key)),
+            password: password.map(|input| found(input, SecretKind::Password, password_key)),
         }
     }
 
     fn flags(flags: &SecretFlags) -> Self {
+        let given = [flags.token.clone(), flags.password.clone()];
         Self::new(
-            flags.token.clone(),
-            flags.password.clone(),
-            [TOKEN_FLAG, PASSWORD_FLAG].map(SecretSource::Flag),
+            given.map(|secret| secret.map(SecretInput::Text)),
+            [TOKEN_FLAG, PASSWORD_FLAG],
+            SecretSource::Flag,
         )
     }
 
     fn environment(env: &Environment) -> Result<Self, SecretFault> {
-        let read = |name| env.get(name).map(|text| text.and_then(Secret::new));
+        let read = |name| {
+            let text = env.get(name).map_err(SecretFault::NotText)?;
+            Ok(text.and_then(Secret::new).map(SecretInput::Text))
+        };
         Ok(Self::new(
-            read(GATEWAY_TOKEN).map_err(SecretFault::NotText)?,
-            read(GATEWAY_PASSWORD).map_err(SecretFault::NotText)?,
-            [GATEWAY_TOKEN, GATEWAY_PASSWORD].map(SecretSource::Environment),
+            [read(GATEWAY_TOKEN)?, read(GATEWAY_PASSWORD)?],
+            [GATEWAY_TOKEN, GATEWAY_PASSWORD],
+            SecretSource::Environment,
         ))
     }
 
     fn local_config(config: &Config) -> Self {
         let auth = &config.gateway.auth;
         Self::new(
-            auth.token.clone(),
-            auth.password.clone(),
-            ["gateway.auth.token", "gateway.auth.password"].map(SecretSource::Config),
+            [auth.token.clone(), auth.password.clone()],
+            ["gateway.auth.token", "gateway.auth.password"],
+            SecretSource::Config,
         )
     }
 
     fn remote_config(config: &Config) -> Self {
         let remote = &config.gateway.remote;
         Self::new(
-            remote.token.clone(),
-            remote.password.clone(),
-            ["gateway.remote.token", "gateway.remote.password"].map(SecretSource::Config),
+            [remote.token.clone(), remote.password.clone()],
+            ["gateway.remote.token", "gateway.remote.password"],
+            SecretSource::Config,
         )
     }
 
-    fn only(self, kind: Option<SecretKind>) -> Result<Option<Resolved>, SecretFault> {
+    fn only(self, kind: Option<SecretKind>) -> Result<Option<Found>, SecretFault> {
         match (kind, self.token, self.password) {
             (None, Some(token), Some(password)) => Err(SecretFault::TwoSecrets {
                 token: token.source,
@@ -368,7 +400,7 @@ impl Place {
         }
     }
 
-    fn preferred(self, kind: Option<SecretKind>) -> Option<Resolved> {
+    fn preferred(self, kind: Option<SecretKind>) -> Option<Found> {
         match kind {
             None => self.token.or(self.password),
             Some(SecretKind::Token) => self.token,

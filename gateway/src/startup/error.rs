@@ -59,6 +59,8 @@ pub enum StartError {
     WithoutAuth {
         /// Where it would have listened.
         bind: Bind,
+        /// Whether the mode is `none`, and not just no secret there.
+        asked: bool,
     },
     /// A new secret cannot be made.
     NoRandomness(NoRandomness),
@@ -109,7 +111,11 @@ impl StartError {
             Self::NoSecret(SecretKind::Password) => {
                 vec!["Set gateway.auth.password (or OPENCLAW_GATEWAY_PASSWORD), or pass --password.".to_owned()]
             }
-            Self::WithoutAuth { .. } => vec![
+            Self::WithoutAuth { asked: true, .. } => vec![
+                "Listen on loopback (--bind loopback), or set gateway.auth.mode to \"token\" or \"password\", with a secret.".to_owned(),
+                "If whoever can reach it may use it, set gateway.auth.dangerouslyAllowNoneOnNetwork to true.".to_owned(),
+            ],
+            Self::WithoutAuth { asked: false, .. } => vec![
                 WAYS_TO_A_TOKEN.to_owned(),
                 "A password does as well: gateway.auth.password, OPENCLAW_GATEWAY_PASSWORD or --password.".to_owned(),
                 WAY_TO_A_GENERATED_TOKEN.to_owned(),
@@ -178,7 +184,7 @@ impl fmt::Display for StartError {
                 let kind = kind.word();
                 write!(f, "Gateway auth is set to {kind}, but no {kind} is configured.")
             }
-            Self::WithoutAuth { bind } => write!(f, "Refusing to bind gateway to {} without auth.", bind.word()),
+            Self::WithoutAuth { bind, .. } => write!(f, "Refusing to bind gateway to {} without auth.", bind.word()),
             Self::NoRandomness(fault) => fault.fmt(f),
             Self::TokenFile(fault) => fault.fmt(f),
         }

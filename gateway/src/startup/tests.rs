@@ -301,8 +301,75 @@ fn a_gateway_without_auth_stays_on_loopback_and_says_so() {
     };
     assert!(matches!(
         decide(&flags, &env(), config),
-        Err(StartError::WithoutAuth { bind: Bind::Lan })
+        Err(StartError::WithoutAuth {
+            bind: Bind::Lan,
+            asked: true
+        })
     ));
+}
+
+#[test]
+fn a_gateway_without_auth_leaves_loopback_only_where_the_operator_insists() {
+    let text = |insists| {
+        format!(
+            "{{gateway: {{mode: 'local', bind: 'lan', auth: {{mode: 'none', dangerouslyAllowNoneOnNetwork: {insists}}}}}}}"
+        )
+    };
+    let error = decide(&Flags::default(), &env(), &text(false)).expect_err("refused");
+    let report = error.report();
+    assert_eq!(error.exit_code(), 78);
+    assert!(
+        report.starts_with("Refusing to bind gateway to lan without auth.\n"),
+        "{report}"
+    );
+    assert!(
+        report.contains("gateway.auth.dangerouslyAllowNoneOnNetwork"),
+        "{report}"
+    );
+    let plan = decide(&Flags::default(), &env(), &text(true)).expect("a plan");
+    assert!(matches!(plan.auth, Auth::None));
+    assert_eq!(
+        plan.warnings,
+        [
+            "auth mode=none explicitly configured; all gateway connections are unauthenticated.",
+            "Gateway is binding to a non-loopback address without auth; whoever can reach it may connect.",
+        ]
+    );
+    let unset = text(true).replace("mode: 'none', ", "");
+    assert!(
+        matches!(
+            decide(&Flags::default(), &env(), &unset),
+            Err(StartError::WithoutAuth { asked: false, .. })
+        ),
+        "it is no mode of its own"
+    );
+}
+
+#[test]
+fn a_star_for_every_page_is_warned_of() {
+    let config =
+        "{gateway: {mode: 'local', auth: {token: 't'}, controlUi: {allowedOrigins: ['*']}}}";
+    let plan = decide(&Flags::default(), &env(), config).expect("a plan");
+    assert_eq!(
+        plan.warnings,
+        ["gateway.controlUi.allowedOrigins has \"*\"; pages of any site may try to connect."]
+    );
+}
+
+#[test]
+fn a_secret_by_reference_is_there_at_the_start_or_there_is_none() {
+    let config = "{gateway: {mode: 'local', auth: {token: '${GATEWAY_SECRET}'}}}";
+    let set = env().with("GATEWAY_SECRET", "hunter2");
+    let plan = decide(&Flags::default(), &set, config).expect("a plan");
+    assert!(matches!(&plan.auth, Auth::Secret(found) if found.shared().matches("hunter2")));
+    for flags in [&Flags::default(), &unconfigured()] {
+        let error = decide(flags, &env(), config).expect_err("not set");
+        assert_eq!(error.exit_code(), 78);
+        assert_eq!(
+            error.report(),
+            "gateway.auth.token: the environment variable GATEWAY_SECRET is not set; set it, or change the reference"
+        );
+    }
 }
 
 #[test]

@@ -74,7 +74,11 @@ fn agrees(config: &Config, strict: &Value) {
     }
     let token = config.gateway.auth.token.as_ref();
     if let Some(written) = gateway["auth"]["token"].as_str() {
-        assert_eq!(token.map(|token| token.expose()), Some(written.trim()));
+        match token.map(|token| token.text()) {
+            Some(Some(token)) => assert_eq!(token.expose(), written.trim()),
+            Some(None) => assert!(written.contains('$'), "only that stands for something else"),
+            None => panic!("it has no token"),
+        }
     }
     let url = config.gateway.remote.url.as_deref();
     assert_eq!(url, gateway["remote"]["url"].as_str());
