@@ -14,8 +14,10 @@ use crate::secret::SharedSecret;
 use crate::secret::resolve::SecretKind;
 use crate::throttle::RateLimit;
 
+mod hint;
 pub mod origin;
 
+use hint::hint;
 use origin::Origins;
 
 const LOCKED_OUT: &str = "unauthorized: too many failed authentication attempts (retry later)";
@@ -65,10 +67,10 @@ impl Admission {
                 return Verdict::Refuse(locked_out(left));
             }
             if params.auth.is_empty() {
-                return Verdict::Refuse(missing(*kind, params));
+                return Verdict::Refuse(missing(*kind, params, peer));
             }
             if !presents(&params.auth, secret) {
-                return Verdict::WrongSecret(mismatch(*kind, params));
+                return Verdict::WrongSecret(mismatch(*kind, params, peer));
             }
         }
         if params.device.is_some() {
@@ -155,7 +157,7 @@ fn keeps_scopes_without_device(params: &ConnectParams, peer: &Peer) -> bool {
         && matches!(program, ("gateway-client", "backend") | ("cli", "cli"))
 }
 
-fn missing(kind: SecretKind, params: &ConnectParams) -> ErrorShape {
+fn missing(kind: SecretKind, params: &ConnectParams, peer: &Peer) -> ErrorShape {
     if params.device.is_none() {
         return ErrorShape::new(code::NOT_PAIRED, "device identity required")
             .with_details(Object::new().text("code", "DEVICE_IDENTITY_REQUIRED"));
@@ -163,7 +165,7 @@ fn missing(kind: SecretKind, params: &ConnectParams) -> ErrorShape {
     let word = kind.word();
     ErrorShape::invalid_request(format!(
         "unauthorized: gateway {word} missing ({})",
-        hint(kind, params)
+        hint(kind, params, peer, true)
     ))
     .with_details(
         Object::new()
@@ -177,11 +179,11 @@ fn missing(kind: SecretKind, params: &ConnectParams) -> ErrorShape {
     )
 }
 
-fn mismatch(kind: SecretKind, params: &ConnectParams) -> ErrorShape {
+fn mismatch(kind: SecretKind, params: &ConnectParams, peer: &Peer) -> ErrorShape {
     let word = kind.word();
     ErrorShape::invalid_request(format!(
         "unauthorized: gateway {word} mismatch ({})",
-        hint(kind, params)
+        hint(kind, params, peer, false)
     ))
     .with_details(
         Object::new()
@@ -206,14 +208,6 @@ fn locked_out(left: Duration) -> ErrorShape {
                 .boolean("canRetryWithDeviceToken", false)
                 .text("recommendedNextStep", "wait_then_retry"),
         )
-}
-
-fn hint(kind: SecretKind, params: &ConnectParams) -> &'static str {
-    match (kind, params.client.id.as_str()) {
-        (SecretKind::Password, _) => "provide gateway auth password",
-        (SecretKind::Token, "cli") => "use this gateway's gateway.auth.token or pair the device",
-        (SecretKind::Token, _) => "provide gateway auth token",
-    }
 }
 
 fn refused_device(fault: DeviceFault) -> ErrorShape {

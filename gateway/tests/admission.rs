@@ -81,6 +81,7 @@ fn a_wrong_secret_is_told_so() {
         let mut world = World::new();
         let caller = Caller {
             id,
+            mode: if id == "cli" { "cli" } else { "backend" },
             auth,
             ..Caller::default()
         };

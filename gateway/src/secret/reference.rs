@@ -345,5 +345,5 @@ fn is_path_of_program(id: &str) -> bool {
         && id.split('/').all(|segment| !matches!(segment, "." | ".."))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;

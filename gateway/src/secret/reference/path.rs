@@ -40,9 +40,10 @@ pub(super) fn look(path: &Path) -> Result<Metadata, PathProblem> {
 }
 
 pub(super) fn unreadable(error: io::Error) -> PathProblem {
-    match error.kind() {
-        io::ErrorKind::NotFound => PathProblem::Missing,
-        _ => PathProblem::Unreadable(error.kind()),
+    if error.kind() == io::ErrorKind::NotFound {
+        PathProblem::Missing
+    } else {
+        PathProblem::Unreadable(error.kind())
     }
 }
 
