@@ -13,6 +13,7 @@ pub mod environment;
 mod files;
 pub mod methods;
 mod open_files;
+pub mod pairing;
 pub mod params;
 pub mod paths;
 pub mod port;
