@@ -11,6 +11,7 @@ pub mod device;
 mod digest;
 pub mod environment;
 mod files;
+pub mod identity;
 pub mod methods;
 mod open_files;
 pub mod pairing;

@@ -1,8 +1,8 @@
 //! The file a generated token lives in.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Secret;
@@ -54,7 +54,8 @@ pub fn read(path: &Path) -> Result<Option<TokenFile>, TokenFileFault> {
 /// It blocks until the file is on the disk. A state directory that is not there is created for its owner only. A file that
 /// is there stays: of two gateways that start at once, both use the token of the one that was first.
 pub fn create(path: &Path, secret: &Secret) -> Result<bool, TokenFileFault> {
-    create_whole(path, secret).map_err(|error| TokenFileFault {
+    let text = format!("{}\n", secret.expose());
+    files::create_whole(path, text.as_bytes()).map_err(|error| TokenFileFault {
         path: path.to_owned(),
         kind: FaultKind::Unwritable(error),
     })
@@ -123,63 +124,6 @@ impl fmt::Display for TokenFileFault {
 }
 
 impl std::error::Error for TokenFileFault {}
-
-fn create_whole(path: &Path, secret: &Secret) -> io::Result<bool> {
-    let dir = path
-        .parent()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path names no file"))?;
-    create_private_dir(dir)?;
-    let mut suffix = [0; 8];
-    getrandom::fill(&mut suffix)
-        .map_err(|_| io::Error::other("no random bytes for a temporary name"))?;
-    let temporary = dir.join(format!(
-        ".gateway-token-{:016x}",
-        u64::from_ne_bytes(suffix)
-    ));
-    // A link, unlike a rename, never replaces what another gateway has just written.
-    let linked = write_private(&temporary, secret).and_then(|()| fs::hard_link(&temporary, path));
-    let _ = fs::remove_file(&temporary);
-    match linked {
-        Ok(()) => sync_dir(dir).map(|()| true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_file() => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-fn write_private(path: &Path, secret: &Secret) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    let mut file = options.open(path)?;
-    file.write_all(secret.expose().as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()
-}
-
-fn create_private_dir(dir: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::DirBuilderExt as _;
-        builder.mode(0o700);
-    }
-    builder.create(dir)
-}
-
-#[cfg(unix)]
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_dir(_dir: &Path) -> io::Result<()> {
-    Ok(())
-}
 
 #[cfg(unix)]
 fn is_exposed(metadata: &fs::Metadata) -> bool {
