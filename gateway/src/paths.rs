@@ -62,6 +62,8 @@ pub struct Paths {
     pub config_path: PathBuf,
     /// The file a generated token lives in: `gateway-token` in the state directory.
     pub token_path: PathBuf,
+    /// The database: `gateway.sqlite` in the state directory.
+    pub store_path: PathBuf,
 }
 
 impl Paths {
@@ -81,10 +83,12 @@ impl Paths {
             None => state_dir.join("openclaw.json"),
         };
         let token_path = state_dir.join("gateway-token");
+        let store_path = state_dir.join("gateway.sqlite");
         Ok(Self {
             state_dir,
             config_path,
             token_path,
+            store_path,
         })
     }
 }

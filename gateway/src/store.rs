@@ -1,0 +1,196 @@
+//! What outlives the process: a SQLite database in the state directory.
+//!
+//! It is written ahead (`journal_mode=WAL`) and waits for the disk at every commit (`synchronous=FULL`), so that what
+//! [`Store::write`] said it wrote is there after a power cut. One gateway has it for itself for as long as it runs. Everything
+//! here blocks.
+
+mod rows;
+mod schema;
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::files;
+use crate::pairing::{Change, Contents};
+
+/// How long a start waits for a gateway that is stopping to let go of the database.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The database.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    connection: Mutex<Connection>,
+}
+
+impl Store {
+    /// Opens the database, makes it where there is none, brings an older one up to date, and reads what it holds.
+    ///
+    /// A new file, and the state directory if that is new, are for their owner only. A file that is damaged, that a newer
+    /// release wrote or that is something else is left as it is.
+    ///
+    /// # Errors
+    /// [`StoreError`], which names the path and says what to do.
+    pub fn open(path: &Path) -> Result<(Self, Contents), StoreError> {
+        let error = |kind| StoreError {
+            path: path.to_owned(),
+            kind,
+        };
+        create(path).map_err(|cause| error(StoreFault::Unusable(cause)))?;
+        let connection = prepare(path).map_err(error)?;
+        let contents = rows::read(&connection).map_err(|fault| error(fault))?;
+        let store = Self {
+            path: path.to_owned(),
+            connection: Mutex::new(connection),
+        };
+        Ok((store, contents))
+    }
+
+    /// Makes changes, all or none, and returns when they are on the disk.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was changed then.
+    pub fn write(&self, changes: &[Change]) -> Result<(), StoreError> {
+        let mut connection = self
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let written = connection.transaction().and_then(|transaction| {
+            for change in changes {
+                rows::write(&transaction, change)?;
+            }
+            transaction.commit()
+        });
+        written.map_err(|cause| StoreError {
+            path: self.path.clone(),
+            kind: fault(cause),
+        })
+    }
+}
+
+fn create(path: &Path) -> io::Result<()> {
+    if let Some(dir) = path.parent() {
+        files::create_private_dir(dir)?;
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    Ok(())
+}
+
+fn prepare(path: &Path) -> Result<Connection, StoreFault> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(fault)?;
+    connection.busy_timeout(PATIENCE).map_err(fault)?;
+    // Held from the first read to the end of the process.
+    set(&connection, "locking_mode", "EXCLUSIVE")?;
+    schema::check(&connection)?;
+    set(&connection, "journal_mode", "WAL")?;
+    set(&connection, "synchronous", "FULL")?;
+    set(&connection, "foreign_keys", "ON")?;
+    schema::bring_up_to_date(&mut connection)?;
+    Ok(connection)
+}
+
+fn set(connection: &Connection, pragma: &str, value: &str) -> Result<(), StoreFault> {
+    let ignore = |_: &rusqlite::Row<'_>| Ok(());
+    connection
+        .pragma_update_and_check(None, pragma, value, ignore)
+        .or_else(|cause| match cause {
+            // Some settings answer nothing.
+            rusqlite::Error::QueryReturnedNoRows => Ok(()),
+            other => Err(other),
+        })
+        .map_err(fault)
+}
+
+/// Why the database is of no use.
+#[derive(Debug)]
+pub struct StoreError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub kind: StoreFault,
+}
+
+/// What is wrong with a database.
+#[derive(Debug)]
+pub enum StoreFault {
+    /// The file cannot be made, opened, read or written.
+    Unusable(io::Error),
+    /// Another process has it.
+    InUse,
+    /// It is no database, or a damaged one.
+    Damaged(String),
+    /// It is a database of another program.
+    Foreign,
+    /// A newer release wrote it.
+    Newer {
+        /// Its schema.
+        found: i64,
+        /// The newest schema that this release knows.
+        known: i64,
+    },
+    /// SQLite failed in another way.
+    Failed(rusqlite::Error),
+}
+
+fn fault(cause: rusqlite::Error) -> StoreFault {
+    match cause.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreFault::InUse,
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            StoreFault::Damaged(cause.to_string())
+        }
+        _ => StoreFault::Failed(cause),
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.kind {
+            StoreFault::Unusable(error) => write!(
+                f,
+                "cannot use the database {path}: {error}; check the state directory's owner and permissions"
+            ),
+            StoreFault::InUse => write!(
+                f,
+                "another gateway uses the database {path}; stop it, or give this one a state directory of its own with --profile or OPENCLAW_STATE_DIR"
+            ),
+            StoreFault::Damaged(why) => write!(
+                f,
+                "the database {path} is damaged ({why}); restore a copy, or move it away with its -wal file to start without paired devices"
+            ),
+            StoreFault::Foreign => {
+                write!(f, "{path} is a database of another program; move it away")
+            }
+            StoreFault::Newer { found, known } => write!(
+                f,
+                "the database {path} was written by a newer release (schema {found}, this one knows {known}); run that release, or move the file away to start without paired devices"
+            ),
+            StoreFault::Failed(error) => write!(
+                f,
+                "the database {path} failed: {error}; check the disk's free space and the file's permissions"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! Which tables there are, and how an older database gets them.
+
+use rusqlite::Connection;
+
+use super::{StoreFault, fault};
+
+/// What tells our databases from those of other programs: `Oclw`.
+pub(super) const APPLICATION: i64 = 0x4f63_6c77;
+
+/// What brings a database from each schema to the next, from none to the newest.
+const STEPS: [&str; 1] = [include_str!("1.sql")];
+
+/// The newest schema.
+pub(super) const NEWEST: i64 = STEPS.len() as i64;
+
+/// Looks at a file and changes nothing.
+pub(super) fn check(connection: &Connection) -> Result<(), StoreFault> {
+    let tables: i64 = number(connection, "SELECT count(*) FROM sqlite_schema")?;
+    let application = number(connection, "PRAGMA application_id")?;
+    let found = number(connection, "PRAGMA user_version")?;
+    if tables > 0 && application != APPLICATION {
+        return Err(StoreFault::Foreign);
+    }
+    if found > NEWEST {
+        return Err(StoreFault::Newer {
+            found,
+            known: NEWEST,
+        });
+    }
+    let sound: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(fault)?;
+    if sound == "ok" {
+        Ok(())
+    } else {
+        Err(StoreFault::Damaged(sound))
+    }
+}
+
+/// Takes every step that is left, in one transaction.
+pub(super) fn bring_up_to_date(connection: &mut Connection) -> Result<(), StoreFault> {
+    let found = number(connection, "PRAGMA user_version")?;
+    if found == NEWEST {
+        return Ok(());
+    }
+    let transaction = connection.transaction().map_err(fault)?;
+    let taken = usize::try_from(found).unwrap_or(0);
+    for step in STEPS.iter().skip(taken) {
+        transaction.execute_batch(step).map_err(fault)?;
+    }
+    transaction
+        .pragma_update(None, "application_id", APPLICATION)
+        .and_then(|()| transaction.pragma_update(None, "user_version", NEWEST))
+        .and_then(|()| transaction.commit())
+        .map_err(fault)
+}
+
+fn number(connection: &Connection, question: &str) -> Result<i64, StoreFault> {
+    connection
+        .query_row(question, [], |row| row.get(0))
+        .map_err(fault)
+}
