@@ -9,7 +9,7 @@ use bytes::Bytes;
 use openclaw_gateway_service::admission::Admission;
 use openclaw_gateway_service::admission::origin::Origins;
 use openclaw_gateway_service::agents::echo::Echo;
-use openclaw_gateway_service::app::{App, Command, Parts};
+use openclaw_gateway_service::app::{App, Command, Devices, Parts};
 use openclaw_gateway_service::config::HeartbeatConfig;
 use openclaw_gateway_service::probes::Probes;
 use openclaw_gateway_service::throttle::RateLimit;
@@ -52,6 +52,7 @@ impl Core {
                 origins: Origins::new(18_789, &[]),
                 rate_limit: RateLimit::default(),
             },
+            devices: Devices::fleeting(),
             backend: Arc::new(Echo),
             executor: Arc::new(smol::Executor::new()),
             probes: Arc::new(Probes::default()),

@@ -1,5 +1,6 @@
 //! Who may connect, and as what.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_protocol_core::error_shape::{ErrorShape, code};
@@ -10,6 +11,7 @@ use openclaw_protocol_core::json::Object;
 use openclaw_protocol_core::scope::{Role, Scopes};
 
 use crate::device::DeviceFault;
+use crate::pairing::{Chance, Decision, Knock, Pairings, Presented, refusal};
 use crate::secret::SharedSecret;
 use crate::secret::resolve::SecretKind;
 use crate::throttle::RateLimit;
@@ -25,6 +27,11 @@ const UI_NEEDS_DEVICE: &str =
     "control ui requires device identity (use HTTPS or localhost secure context)";
 /// The programs that need a device to be let in at all.
 const UI_CLIENTS: [&str; 2] = ["openclaw-control-ui", "openclaw-tui"];
+
+/// The most scopes that a connection asks for.
+const MAX_SCOPES: usize = 32;
+/// The longest name of a scope, in bytes.
+const MAX_SCOPE: usize = 64;
 
 /// What connections are judged by.
 #[derive(Debug)]
@@ -51,9 +58,16 @@ pub enum Verdict {
 }
 
 impl Admission {
-    /// Judges everything but the device proof; nothing that is presented is looked at for as long as a `lockout` has left.
+    /// Judges everything but the device proof; the gateway's secret is not looked at for as long as a `lockout` has left.
     #[must_use]
-    pub fn judge(&self, params: &ConnectParams, peer: &Peer, lockout: Option<Duration>) -> Verdict {
+    pub fn judge(
+        &self,
+        params: &ConnectParams,
+        peer: &Peer,
+        lockout: Option<Duration>,
+        pairings: &Pairings,
+        now_ms: u64,
+    ) -> Verdict {
         if let Some(error) = self.origins.judge(params, peer) {
             return Verdict::Refuse(error);
         }
@@ -62,15 +76,18 @@ impl Admission {
                 "role node is not supported by this gateway yet; connect with role operator",
             ));
         }
-        if let Some((kind, secret)) = &self.secret {
+        if params.scopes.len() > MAX_SCOPES || params.scopes.iter().any(|s| s.len() > MAX_SCOPE) {
+            return Verdict::Refuse(ErrorShape::invalid_request(format!(
+                "invalid connect params: at /scopes: must not have more than {MAX_SCOPES} items of {MAX_SCOPE} bytes"
+            )));
+        }
+        let of_device = self.of_device(params, pairings, now_ms);
+        if let (Some((kind, secret)), None) = (&self.secret, of_device) {
             if let Some(left) = lockout {
                 return Verdict::Refuse(locked_out(left));
             }
-            if params.auth.is_empty() {
-                return Verdict::Refuse(missing(*kind, params, peer));
-            }
             if !presents(&params.auth, secret) {
-                return Verdict::WrongSecret(mismatch(*kind, params, peer));
+                return wrong(*kind, params, peer);
             }
         }
         if params.device.is_some() {
@@ -97,45 +114,120 @@ impl Admission {
         })
     }
 
-    /// Judges a connection whose device proof was checked.
-    ///
-    /// # Errors
-    /// The refusal.
-    pub fn judge_device(
-        &self,
-        params: &ConnectParams,
-        peer: &Peer,
-        proof: Result<(), DeviceFault>,
-    ) -> Result<Grant, ErrorShape> {
-        proof.map_err(refused_device)?;
-        let Some(device) = &params.device else {
-            return Err(ErrorShape::invalid_request("device identity required"));
-        };
-        if !peer.direct_loopback {
-            return Err(ErrorShape::new(
-                code::NOT_PAIRED,
-                "pairing required: device is not approved yet",
-            )
-            .with_details(
-                Object::new()
-                    .text("code", "PAIRING_REQUIRED")
-                    .text("reason", "not-paired")
-                    .text(
-                        "remediationHint",
-                        "this gateway cannot pair devices yet; connect from its own host",
-                    )
-                    .text("deviceId", &device.id)
-                    .text("requestedRole", &params.role)
-                    .texts("requestedScopes", &params.scopes),
-            ));
-        }
-        Ok(Grant {
+    /// What a device is granted that needs no pairing: a program of this very host that has the secret.
+    #[must_use]
+    pub fn trusts(&self, params: &ConnectParams, peer: &Peer) -> Option<Grant> {
+        let device = params.device.as_ref()?;
+        let client = &params.client;
+        let is_program = client.id == "gateway-client" && client.mode == "backend";
+        (peer.direct_loopback && is_program && self.has_secret(params)).then(|| Grant {
             role: Role::Operator,
             scopes: params.scopes.clone().into(),
-            principal: format!("device:{}", device.id).into(),
+            principal: principal(&device.id),
             device_id: Some(device.id.as_str().into()),
             device_token: None,
         })
+    }
+
+    /// What a device presents; the secret counts for more than a token, because who has it may have more approved.
+    fn presented<'a>(
+        &self,
+        params: &'a ConnectParams,
+        pairings: &Pairings,
+        now_ms: u64,
+    ) -> Presented<'a> {
+        if self.has_secret(params) {
+            return Presented::Secret;
+        }
+        // What was right a moment ago may be taken back by now; whoever decides then says so.
+        self.of_device(params, pairings, now_ms)
+            .unwrap_or_else(|| Presented::DeviceToken(params.auth.signed()))
+    }
+
+    /// Decides over a device that proved its key, with what is known of it.
+    #[must_use]
+    pub fn knock(
+        &self,
+        params: &ConnectParams,
+        peer: &Peer,
+        pairings: &Pairings,
+        chance: &Chance,
+        now_ms: u64,
+    ) -> Decision<Result<Grant, ErrorShape>> {
+        let Some(device) = &params.device else {
+            return Decision::of(Err(refused_device(DeviceFault::IdMismatch)));
+        };
+        let role = Role::Operator;
+        let is_page = peer.origin.is_some() && !origin::is_browser_client(&params.client.id);
+        let knock = Knock {
+            device,
+            client: &params.client,
+            role,
+            scopes: &params.scopes,
+            presented: self.presented(params, pairings, now_ms),
+            address: peer.address,
+            direct: peer.direct_loopback && !is_page,
+        };
+        pairings.knock(&knock, chance, now_ms).map(|outcome| {
+            outcome.map(|admitted| Grant {
+                role,
+                scopes: params.scopes.clone().into(),
+                principal: principal(&device.id),
+                device_id: Some(device.id.as_str().into()),
+                device_token: Some((admitted.token, admitted.issued_ms)),
+            })
+        })
+    }
+
+    /// Whether the gateway's secret is among what is presented, or none is asked for.
+    pub(crate) fn has_secret(&self, params: &ConnectParams) -> bool {
+        let secret = self.secret.as_ref();
+        secret.is_none_or(|(_, secret)| presents(&params.auth, secret))
+    }
+
+    /// The credential of its own that a device presents, if it is right.
+    fn of_device<'a>(
+        &self,
+        params: &'a ConnectParams,
+        pairings: &Pairings,
+        now_ms: u64,
+    ) -> Option<Presented<'a>> {
+        let device = params.device.as_ref()?;
+        let auth = &params.auth;
+        let token = [&auth.device_token, &auth.token]
+            .into_iter()
+            .filter_map(|text| text.as_deref())
+            .find(|text| pairings.is_token(&device.id, Role::Operator, text));
+        if let Some(text) = token {
+            return Some(Presented::DeviceToken(text));
+        }
+        let setup = auth.bootstrap_token.as_deref()?;
+        pairings
+            .is_setup(setup, now_ms)
+            .then_some(Presented::Setup(setup))
+    }
+}
+
+/// The name under which the requests of a device are known across its connections.
+fn principal(device_id: &str) -> Arc<str> {
+    format!("device:{device_id}").into()
+}
+
+/// The refusal of who presents nothing that is right.
+fn wrong(kind: SecretKind, params: &ConnectParams, peer: &Peer) -> Verdict {
+    let given = |secret: &Option<String>| secret.as_deref().is_some_and(|text| !text.is_empty());
+    let auth = &params.auth;
+    let of_device = params.device.is_some() && given(&auth.device_token);
+    if auth.is_empty() {
+        Verdict::Refuse(missing(kind, params, peer))
+    } else if of_device {
+        Verdict::Refuse(refusal::device_token_mismatch())
+    } else if given(&auth.token) || given(&auth.password) {
+        Verdict::WrongSecret(mismatch(kind, params, peer))
+    } else if given(&auth.bootstrap_token) {
+        Verdict::Refuse(refusal::setup_invalid())
+    } else {
+        Verdict::Refuse(missing(kind, params, peer))
     }
 }
 
@@ -181,6 +273,9 @@ fn missing(kind: SecretKind, params: &ConnectParams, peer: &Peer) -> ErrorShape 
 
 fn mismatch(kind: SecretKind, params: &ConnectParams, peer: &Peer) -> ErrorShape {
     let word = kind.word();
+    let given = |secret: &Option<String>| secret.as_deref().is_some_and(|text| !text.is_empty());
+    let auth = &params.auth;
+    let may_retry = params.device.is_some() && given(&auth.token) && !given(&auth.password);
     ErrorShape::invalid_request(format!(
         "unauthorized: gateway {word} mismatch ({})",
         hint(kind, params, peer, false)
@@ -192,8 +287,15 @@ fn mismatch(kind: SecretKind, params: &ConnectParams, peer: &Peer) -> ErrorShape
                 &format!("AUTH_{}_MISMATCH", word.to_ascii_uppercase()),
             )
             .text("authReason", &format!("{word}_mismatch"))
-            .boolean("canRetryWithDeviceToken", false)
-            .text("recommendedNextStep", "update_auth_credentials"),
+            .boolean("canRetryWithDeviceToken", may_retry)
+            .text(
+                "recommendedNextStep",
+                if may_retry {
+                    "retry_with_device_token"
+                } else {
+                    "update_auth_credentials"
+                },
+            ),
     )
 }
 
@@ -210,7 +312,9 @@ fn locked_out(left: Duration) -> ErrorShape {
         )
 }
 
-fn refused_device(fault: DeviceFault) -> ErrorShape {
+/// The refusal of a device that is not believed.
+#[must_use]
+pub fn refused_device(fault: DeviceFault) -> ErrorShape {
     ErrorShape::invalid_request(fault.message()).with_details(
         Object::new()
             .text("code", fault.code())

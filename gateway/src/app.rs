@@ -1,12 +1,15 @@
 //! The gateway as the runtime sees it: events and commands go in, verbs on the hub come out.
 
 mod closes;
+pub mod desk;
+mod devices;
 mod dispatch;
 mod door;
 mod heartbeat;
 mod run;
 mod runs;
 mod sessions;
+pub mod setup;
 mod told;
 mod tools;
 mod waits;
@@ -27,11 +30,15 @@ use crate::admission::Admission;
 use crate::agents::{AgentFault, Backend, ToolStep};
 use crate::config::HeartbeatConfig;
 use crate::device::DeviceFault;
+use crate::identity::Identity;
+use crate::pairing::{Change, Contents, Pairings};
 use crate::probes::Probes;
 use closes::Closes;
-use door::{Door, Proven};
+use desk::{Desk, Ledger, Writing};
+use door::{Door, Proven, Visitor};
 use heartbeat::Heartbeats;
 use runs::Runs;
+use setup::Reach;
 
 /// What the application's tasks come back with.
 #[derive(Debug)]
@@ -45,6 +52,8 @@ pub enum Command {
         /// How it came out.
         proof: Result<(), DeviceFault>,
     },
+    /// Changes of devices were stored, or could not be.
+    Stored(Result<(), String>),
     /// An agent said something.
     Said {
         /// Its run.
@@ -72,6 +81,8 @@ pub enum Command {
 pub struct Parts {
     /// Who may connect.
     pub admission: Admission,
+    /// What is known of devices.
+    pub devices: Devices,
     /// What answers messages.
     pub backend: Arc<dyn Backend>,
     /// Runs its tasks.
@@ -88,6 +99,46 @@ pub struct Parts {
     pub started: Instant,
 }
 
+/// What is known of devices, and where that lasts.
+pub struct Devices {
+    /// Which may connect, and who waits.
+    pub pairings: Pairings,
+    /// Where changes of it last.
+    pub ledger: Arc<dyn Ledger>,
+    /// Who the gateway is.
+    pub identity: Identity,
+    /// Where devices reach it.
+    pub reach: Reach,
+}
+
+impl Devices {
+    /// None yet, and nothing lasts: for driving an application by hand, in tests above all.
+    #[must_use]
+    pub fn fleeting() -> Self {
+        let identity = Identity::from_seed(&[1; 32]);
+        Self {
+            pairings: Pairings::new(Contents::default(), identity.token_key()),
+            ledger: Arc::new(Fleeting),
+            identity,
+            reach: Reach {
+                bind: "loopback",
+                address: None,
+                remote_url: None,
+                auth: "token",
+            },
+        }
+    }
+}
+
+/// Keeps nothing.
+struct Fleeting;
+
+impl Ledger for Fleeting {
+    fn write(&self, _: Vec<Change>) -> Writing {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
 impl std::fmt::Debug for Parts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Parts").finish_non_exhaustive()
@@ -98,6 +149,9 @@ impl std::fmt::Debug for Parts {
 #[derive(Debug)]
 pub struct App {
     door: Door,
+    desk: Desk,
+    identity: Identity,
+    reach: Reach,
     runs: Runs,
     heartbeats: Heartbeats,
     closes: Closes,
@@ -112,6 +166,14 @@ impl App {
     pub fn new(parts: Parts, handle: Handle<Command>) -> Self {
         Self {
             door: Door::new(parts.admission, parts.executor.clone(), handle.clone()),
+            desk: Desk::new(
+                parts.devices.pairings,
+                parts.devices.ledger,
+                parts.executor.clone(),
+                handle.clone(),
+            ),
+            identity: parts.devices.identity,
+            reach: parts.devices.reach,
             runs: Runs::new(parts.backend, parts.executor, handle, parts.repeats),
             heartbeats: Heartbeats::new(parts.heartbeat, parts.started),
             closes: Closes::default(),
@@ -132,12 +194,21 @@ impl Application for App {
                 params,
                 peer,
                 nonce,
-            } => self.door.knock(hub, applicant, params, peer, &nonce, now),
+            } => {
+                let visitor = Visitor {
+                    applicant,
+                    params,
+                    peer,
+                    nonce,
+                };
+                self.door.knock(hub, &self.desk, visitor, now);
+            }
             Event::Request { call, request } => self.dispatch(hub, call, request, now),
             Event::Fault { .. } => {}
             Event::Closed { conn, close } => {
                 self.closes.count(close.as_ref());
                 self.door.forget_connection(conn);
+                self.desk.forget_connection(conn);
                 self.runs.forget_connection(conn);
             }
         }
@@ -150,7 +221,10 @@ impl Application for App {
                 applicant,
                 proven,
                 proof,
-            } => self.door.proven(hub, applicant, &proven, proof, now),
+            } => self
+                .door
+                .proven(hub, &mut self.desk, applicant, proven, proof, now),
+            Command::Stored(result) => self.desk.written(hub, result, now),
             Command::Said { run, delta } => self.runs.said(hub, run, &delta, now),
             Command::Tool { run, step } => self.runs.tool(hub, run, step, now),
             Command::Ended { run, end } => self.runs.ended(hub, run, end, now),
@@ -181,7 +255,7 @@ impl Application for App {
     }
 
     fn is_drained(&self) -> bool {
-        self.runs.is_idle()
+        self.runs.is_idle() && self.desk.is_idle()
     }
 
     fn finish(&mut self, hub: &mut Hub, now: Now) {

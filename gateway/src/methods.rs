@@ -25,6 +25,31 @@ pub enum Method {
     LastHeartbeat,
     /// Turns heartbeats on and off.
     SetHeartbeats,
+    /// Who the gateway is.
+    GatewayIdentity,
+    /// The devices, and who waits.
+    DeviceList,
+    /// Makes a setup code.
+    SetupCode,
+    /// Changes something about a device.
+    Device(DeviceMethod),
+}
+
+/// A method that changes something about a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceMethod {
+    /// Approves it.
+    Approve,
+    /// Rejects it.
+    Reject,
+    /// Forgets it.
+    Remove,
+    /// Names it.
+    Rename,
+    /// Makes a new token for it.
+    Rotate,
+    /// Takes its token back.
+    Revoke,
 }
 
 /// What comes of a request that is made again.
@@ -76,7 +101,11 @@ impl Row {
             | Method::AgentWait
             | Method::ChatAbort
             | Method::LastHeartbeat
-            | Method::SetHeartbeats => 1,
+            | Method::SetHeartbeats
+            | Method::GatewayIdentity
+            | Method::DeviceList
+            | Method::SetupCode
+            | Method::Device(_) => 1,
         }
     }
 
@@ -86,7 +115,11 @@ impl Row {
     pub const fn reads_params(&self) -> bool {
         !matches!(
             self.method,
-            Method::Health | Method::Status | Method::SystemPresence | Method::LastHeartbeat
+            Method::Health
+                | Method::Status
+                | Method::SystemPresence
+                | Method::LastHeartbeat
+                | Method::GatewayIdentity
         )
     }
 }
@@ -103,7 +136,7 @@ const fn row(method: Method, name: &'static str, scope: Option<Scope>) -> Row {
 }
 
 /// Every method that is served.
-pub static TABLE: [Row; 9] = [
+pub static TABLE: [Row; 18] = [
     Row {
         for_nodes: true,
         ..row(Method::Health, "health", None)
@@ -130,10 +163,72 @@ pub static TABLE: [Row; 9] = [
         repeat: Repeat::Sets,
         ..row(Method::SetHeartbeats, "set-heartbeats", Some(Scope::Admin))
     },
+    row(
+        Method::GatewayIdentity,
+        "gateway.identity.get",
+        Some(Scope::Read),
+    ),
+    row(Method::DeviceList, "device.pair.list", Some(Scope::Pairing)),
+    Row {
+        repeat: Repeat::Sets,
+        ..row(
+            Method::Device(DeviceMethod::Approve),
+            "device.pair.approve",
+            Some(Scope::Pairing),
+        )
+    },
+    Row {
+        repeat: Repeat::Sets,
+        ..row(
+            Method::Device(DeviceMethod::Reject),
+            "device.pair.reject",
+            Some(Scope::Pairing),
+        )
+    },
+    Row {
+        repeat: Repeat::Sets,
+        ..row(
+            Method::Device(DeviceMethod::Remove),
+            "device.pair.remove",
+            Some(Scope::Pairing),
+        )
+    },
+    Row {
+        repeat: Repeat::Sets,
+        ..row(
+            Method::Device(DeviceMethod::Rename),
+            "device.pair.rename",
+            Some(Scope::Pairing),
+        )
+    },
+    Row {
+        repeat: Repeat::Sets,
+        ..row(
+            Method::SetupCode,
+            "device.pair.setupCode",
+            Some(Scope::Admin),
+        )
+    },
+    Row {
+        repeat: Repeat::Sets,
+        ..row(
+            Method::Device(DeviceMethod::Rotate),
+            "device.token.rotate",
+            Some(Scope::Pairing),
+        )
+    },
+    Row {
+        repeat: Repeat::Sets,
+        ..row(
+            Method::Device(DeviceMethod::Revoke),
+            "device.token.revoke",
+            Some(Scope::Pairing),
+        )
+    },
 ];
 
 /// Every event that is pushed.
-pub const EVENTS: [&str; 8] = [
+pub const EVENTS: [&str; 11] = [
     "connect.challenge",
     "agent",
     "chat",
@@ -141,6 +236,9 @@ pub const EVENTS: [&str; 8] = [
     "tick",
     "health",
     "heartbeat",
+    "device.pair.requested",
+    "device.pair.resolved",
+    "device.pair.changed",
     "shutdown",
 ];
 

@@ -1,7 +1,7 @@
 //! Runs a gateway: binds its addresses, serves until it is stopped.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use openclaw_protocol_core::hello::ok::Welcome;
@@ -16,14 +16,19 @@ use crate::admission::Admission;
 use crate::admission::origin::Origins;
 use crate::agents::Backend;
 use crate::agents::echo::Echo;
-use crate::app::{self, App, Parts};
+use crate::app::desk::{Ledger, Writing};
+use crate::app::setup::Reach;
+use crate::app::{self, App, Devices, Parts};
 use crate::config::HeartbeatConfig;
 use crate::config::limits::LimitsConfig;
+use crate::identity::{Identity, IdentityError};
 use crate::methods;
 use crate::open_files;
+use crate::pairing::{Change, Contents, Pairings};
 use crate::params::{DEFAULT_AGENT, MAIN_SESSION};
 use crate::probes::Probes;
 use crate::startup::{Auth, Prepared};
+use crate::store::{Store, StoreError};
 use crate::throttle::RateLimit;
 
 /// The version that the gateway says it has.
@@ -37,6 +42,9 @@ pub struct Service {
     limits: LimitsConfig,
     boot_id: String,
     clock: Clock,
+    store: Arc<Store>,
+    contents: Contents,
+    identity: Identity,
 }
 
 /// Why a gateway cannot serve.
@@ -46,6 +54,10 @@ pub enum ServeError {
     Listen(ListenError),
     /// The operating system has no random numbers to give.
     Random(std::io::Error),
+    /// The database is of no use.
+    Store(StoreError),
+    /// The state directory has no key.
+    Identity(IdentityError),
 }
 
 impl fmt::Display for ServeError {
@@ -58,6 +70,8 @@ impl fmt::Display for ServeError {
             ),
             Self::Listen(error) => error.fmt(f),
             Self::Random(error) => write!(f, "no random numbers to be had: {error}"),
+            Self::Store(error) => error.fmt(f),
+            Self::Identity(error) => error.fmt(f),
         }
     }
 }
@@ -67,16 +81,18 @@ impl std::error::Error for ServeError {
         match self {
             Self::Listen(error) => Some(error),
             Self::Random(error) => Some(error),
+            Self::Store(error) => Some(error),
+            Self::Identity(error) => Some(error),
         }
     }
 }
 
 impl Service {
-    /// Binds the addresses of a plan; the configured limits apply, as far as the files that the
-    /// process may open allow.
+    /// Binds the addresses of a plan and opens the state directory; the configured limits apply, as far as the files that
+    /// the process may open allow. It blocks.
     ///
     /// # Errors
-    /// [`ServeError`] when an address is taken or cannot be had.
+    /// [`ServeError`] when an address is taken or cannot be had, or the state directory is of no use.
     pub fn bind(prepared: Prepared) -> Result<Self, ServeError> {
         let endpoints: Vec<Endpoint> = prepared
             .plan
@@ -92,12 +108,19 @@ impl Service {
         if let Some(files) = open_files::raise() {
             open_files::fit(&mut limits, files);
         }
+        let clock = Clock::start();
+        let paths = &prepared.paths;
+        let (store, contents) = Store::open(&paths.store_path).map_err(ServeError::Store)?;
+        let identity = Identity::of(&paths.state_dir, clock.now().unix_ms);
         Ok(Self {
             limits,
-            prepared,
             server,
             boot_id: random::uuid().map_err(ServeError::Random)?,
-            clock: Clock::start(),
+            clock,
+            store: Arc::new(store),
+            contents,
+            identity: identity.map_err(ServeError::Identity)?,
+            prepared,
         })
     }
 
@@ -126,7 +149,7 @@ impl Service {
     }
 
     /// Serves until it is stopped, with another agent.
-    pub async fn run_with(self, executor: Arc<Executor<'static>>, backend: Arc<dyn Backend>) {
+    pub async fn run_with(mut self, executor: Arc<Executor<'static>>, backend: Arc<dyn Backend>) {
         let now = self.clock.now();
         let config = self.prepared.config.as_ref();
         let heartbeat = config.map_or_else(HeartbeatConfig::default, |c| c.heartbeat.clone());
@@ -145,6 +168,15 @@ impl Service {
                 secret,
                 origins: Origins::new(port, allowed.unwrap_or_default()),
                 rate_limit: gateway.map_or_else(RateLimit::default, |g| g.auth.rate_limit.clone()),
+            },
+            devices: Devices {
+                pairings: Pairings::new(
+                    std::mem::take(&mut self.contents),
+                    self.identity.token_key(),
+                ),
+                ledger: Arc::new(OnDisk(Arc::clone(&self.store))),
+                identity: self.identity.clone(),
+                reach: self.reach(),
             },
             backend,
             executor: Arc::clone(&executor),
@@ -179,6 +211,21 @@ impl Service {
         }
     }
 
+    fn reach(&self) -> Reach {
+        let plan = &self.prepared.plan;
+        let port = self.addresses().first().map_or(0, SocketAddr::port);
+        let config = self.prepared.config.as_ref();
+        Reach {
+            bind: plan.bind.word(),
+            address: (!plan.is_loopback())
+                .then(own_address)
+                .flatten()
+                .map(|address| (address, port)),
+            remote_url: config.and_then(|config| config.gateway.remote.url.clone()),
+            auth: plan.auth_mode(),
+        }
+    }
+
     fn own_row(&self) -> Row {
         let host = host_name().unwrap_or_else(|| "gateway".to_owned());
         Row {
@@ -193,6 +240,27 @@ impl Service {
             instance_id: Some(self.boot_id.clone()),
             ..Row::default()
         }
+    }
+}
+
+/// The address under which other hosts of the network know this one.
+fn own_address() -> Option<IpAddr> {
+    // Nothing is sent: the system only says from where it would send to an address that nobody has (RFC 5737).
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_loopback() && !address.is_unspecified()).then_some(address)
+}
+
+/// The database as the application writes it: away from its task.
+struct OnDisk(Arc<Store>);
+
+impl Ledger for OnDisk {
+    fn write(&self, changes: Vec<Change>) -> Writing {
+        let store = Arc::clone(&self.0);
+        Box::pin(smol::unblock(move || {
+            store.write(&changes).map_err(|error| error.to_string())
+        }))
     }
 }
 

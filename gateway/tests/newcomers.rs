@@ -122,7 +122,8 @@ fn a_device_on_this_host_keeps_its_scopes_whatever_program_it_is() {
             };
             let (_, answer) = world.knock_from(local(), &caller);
             assert_eq!(scopes_of(&answer), &json!([READ, ADMIN]), "v{layout} {id}");
-            assert_eq!(answer["payload"]["auth"]["deviceToken"], Value::Null);
+            let token = answer["payload"]["auth"]["deviceToken"].as_str();
+            assert_eq!(token.map(str::len), Some(43), "v{layout} {id}");
         }
     }
 }
@@ -238,35 +239,6 @@ fn a_proof_is_worth_nothing_without_the_secret() {
     };
     let error = world.refused(local(), &caller);
     assert_eq!(error["details"]["code"], "AUTH_TOKEN_MISMATCH");
-}
-
-#[test]
-fn a_device_from_elsewhere_must_be_paired() {
-    let behind_a_proxy = Peer {
-        direct_loopback: false,
-        ..local()
-    };
-    for peer in [remote(1), behind_a_proxy] {
-        let mut world = World::new();
-        let device = Device::new(1);
-        let caller = Caller {
-            scopes: &[READ],
-            device: Some(device.clone()),
-            ..Caller::default()
-        };
-        let error = world.refused(peer, &caller);
-        assert_eq!(error["code"], "NOT_PAIRED");
-        assert_eq!(
-            error["message"],
-            "pairing required: device is not approved yet"
-        );
-        let details = &error["details"];
-        assert_eq!(details["code"], "PAIRING_REQUIRED");
-        assert_eq!(details["reason"], "not-paired");
-        assert_eq!(details["deviceId"], device.id());
-        assert_eq!(details["requestedRole"], "operator");
-        assert_eq!(details["requestedScopes"], json!([READ]));
-    }
 }
 
 #[test]

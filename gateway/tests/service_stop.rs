@@ -326,7 +326,7 @@ fn nothing_is_left_open_when_a_gateway_has_stopped() {
     // The first gateway starts what a process has once, such as the thread that waits for sockets.
     round();
     for _ in 0..2 {
-        // The listener was open before, and is not any more.
-        assert_eq!(round(), 1);
+        // The listener, the database and its log were open before, and are not any more.
+        assert_eq!(round(), 3);
     }
 }

@@ -130,6 +130,9 @@ fn start_failure(error: &StartError) -> Failure {
 fn serve_failure(error: &ServeError) -> Failure {
     let in_use = match error {
         ServeError::Listen(error) if error.is_in_use() => Some(error.address),
+        ServeError::Store(_) | ServeError::Identity(_) => {
+            return Failure::configuration(error.to_string()).context("Gateway failed to start");
+        }
         ServeError::Listen(_) | ServeError::Random(_) => None,
     };
     let failure = match in_use {

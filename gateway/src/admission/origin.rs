@@ -10,6 +10,12 @@ const NOT_ALLOWED: &str = "origin not allowed (open the Control UI from the gate
 /// The programs that run in a browser, and so always have an origin.
 const BROWSER_CLIENTS: [&str; 3] = ["openclaw-control-ui", "webchat", "webchat-ui"];
 const BROWSER_MODE: &str = "webchat";
+
+/// Whether a program runs in a browser.
+#[must_use]
+pub fn is_browser_client(id: &str) -> bool {
+    BROWSER_CLIENTS.contains(&id)
+}
 /// The hosts that a page of the gateway itself comes from.
 const OWN_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// How long an origin may be, in bytes: a host name has at most 253.
@@ -123,7 +129,7 @@ impl Origins {
 }
 
 fn runs_in_a_browser(params: &ConnectParams) -> bool {
-    BROWSER_CLIENTS.contains(&params.client.id.as_str()) || params.client.mode == BROWSER_MODE
+    is_browser_client(&params.client.id) || params.client.mode == BROWSER_MODE
 }
 
 #[cfg(test)]

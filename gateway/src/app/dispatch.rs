@@ -94,6 +94,15 @@ impl App {
                     Err(error) => hub.reply(call, Outcome::failure(error), now),
                 };
             }
+            Method::GatewayIdentity | Method::DeviceList => {
+                let manager = self.desk.manager(call.conn(), &session.scopes);
+                let own = manager.own_only();
+                self.read_devices(row.method, own, params, now)
+            }
+            Method::SetupCode => return self.open_setup(hub, call, params, now),
+            Method::Device(method) => {
+                return self.change_devices(hub, call, method, params, now);
+            }
             Method::Agent => return self.runs.request(hub, call, &principal, params, now),
         };
         let outcome = outcome.unwrap_or_else(Outcome::failure);

@@ -16,8 +16,10 @@ use openclaw_runtime_smol::server::Handle;
 use smol::Executor;
 
 use super::Command;
-use crate::admission::{Admission, Verdict};
+use super::desk::{Decided, Desk, Entrant, Spoken, refuse};
+use crate::admission::{Admission, Verdict, refused_device};
 use crate::device::{self, DeviceFault};
+use crate::pairing::{Chance, Pairings};
 use crate::throttle::{Subject, Throttle};
 
 /// How long a client is asked to wait before it tries a gateway again that is stopping.
@@ -30,9 +32,18 @@ pub struct Proven {
     peer: Peer,
 }
 
+/// A client that wants to be let in.
+#[derive(Debug)]
+pub(super) struct Visitor {
+    pub(super) applicant: Applicant,
+    pub(super) params: Box<ConnectParams>,
+    pub(super) peer: Peer,
+    pub(super) nonce: Box<str>,
+}
+
 #[derive(Debug)]
 pub(super) struct Door {
-    admission: Admission,
+    admission: Arc<Admission>,
     throttle: Throttle,
     /// Refusals that are spoken late, by when. Each holds a connection that has had no hello, so
     /// there are never more than those.
@@ -51,7 +62,7 @@ impl Door {
     ) -> Self {
         Self {
             throttle: Throttle::new(admission.rate_limit.clone()),
-            admission,
+            admission: Arc::new(admission),
             late: BTreeMap::new(),
             last: 0,
             shut: false,
@@ -66,21 +77,22 @@ impl Door {
     }
 
     /// A client wants to be let in.
-    pub(super) fn knock(
-        &mut self,
-        hub: &mut Hub,
-        applicant: Applicant,
-        params: Box<ConnectParams>,
-        peer: Peer,
-        nonce: &str,
-        now: Now,
-    ) {
+    pub(super) fn knock(&mut self, hub: &mut Hub, desk: &Desk, visitor: Visitor, now: Now) {
+        let Visitor {
+            applicant,
+            params,
+            peer,
+            nonce,
+        } = visitor;
         if self.shut {
             return refuse_stopping(hub, applicant, now);
         }
         let subject = Subject::of(&peer);
         let lockout = self.throttle.lockout(&subject, now.at.since_origin());
-        match self.admission.judge(&params, &peer, lockout) {
+        let verdict = self
+            .admission
+            .judge(&params, &peer, lockout, desk.pairings(), now.unix_ms);
+        match verdict {
             Verdict::Admit(grant) => {
                 self.throttle.succeeded(&subject);
                 log::info!(
@@ -107,27 +119,42 @@ impl Door {
     pub(super) fn proven(
         &mut self,
         hub: &mut Hub,
+        desk: &mut Desk,
         applicant: Applicant,
-        proven: &Proven,
+        proven: Box<Proven>,
         proof: Result<(), DeviceFault>,
         now: Now,
     ) {
         if self.shut {
             return refuse_stopping(hub, applicant, now);
         }
-        let Proven { params, peer } = proven;
-        match self.admission.judge_device(params, peer, proof) {
-            Ok(grant) => {
-                self.throttle.succeeded(&Subject::of(peer));
-                log::info!(
-                    "conn={} admitted client={} mode={} with a device",
-                    applicant.conn(),
-                    params.client.id,
-                    params.client.mode
-                );
+        if let Err(fault) = proof {
+            return refuse(hub, applicant, refused_device(fault), now);
+        }
+        let Proven { params, peer } = &*proven;
+        if desk.is_full() {
+            let error = ErrorShape::unavailable("too many devices connect at once; retry shortly")
+                .retryable_after(Some(STOPPING_RETRY_MS));
+            return refuse(hub, applicant, error, now);
+        }
+        self.throttle.succeeded(&Subject::of(peer));
+        log::info!(
+            "conn={} proved its device client={} mode={}",
+            applicant.conn(),
+            params.client.id,
+            params.client.mode
+        );
+        match self.admission.trusts(params, peer) {
+            Some(grant) => {
                 let _ = hub.admit(applicant, &grant, now);
             }
-            Err(error) => refuse(hub, applicant, error, now),
+            None => {
+                let admission = Arc::clone(&self.admission);
+                let errand = move |pairings: &Pairings, chance: &Chance, now: Now| {
+                    admit(&admission, applicant, &proven, pairings, chance, now)
+                };
+                desk.decide(hub, Box::new(errand), now);
+            }
         }
     }
 
@@ -166,9 +193,8 @@ impl Door {
     }
 
     /// Checks a signature away from the owner's task.
-    fn check_proof(&self, applicant: Applicant, proven: Proven, nonce: &str, now: Now) {
+    fn check_proof(&self, applicant: Applicant, proven: Proven, nonce: Box<str>, now: Now) {
         let handle = self.handle.clone();
-        let nonce = nonce.to_owned();
         let checking = async move {
             let proof = verify(&proven.params, &nonce, now.unix_ms);
             let command = Command::Proven {
@@ -206,14 +232,31 @@ fn verify(params: &ConnectParams, challenge: &str, now_ms: u64) -> Result<(), De
     })
 }
 
-fn refuse(hub: &mut Hub, applicant: Applicant, error: ErrorShape, now: Now) {
-    log::info!(
-        "conn={} refused code={} detail={}",
-        applicant.conn(),
-        error.code,
-        error.detail_code().unwrap_or_default()
-    );
-    let _ = hub.refuse(applicant, error, now);
+/// Decides over a device that proved its key, with what is known of it by now.
+fn admit(
+    admission: &Admission,
+    applicant: Applicant,
+    proven: &Proven,
+    pairings: &Pairings,
+    chance: &Chance,
+    now: Now,
+) -> Decided {
+    let Proven { params, peer } = proven;
+    let by_token = !admission.has_secret(params);
+    admission
+        .knock(params, peer, pairings, chance, now.unix_ms)
+        .spoken(|outcome| match outcome {
+            Err(error) => Spoken::Refuse { applicant, error },
+            Ok(grant) => Spoken::Admit {
+                applicant,
+                entrant: grant.device_id.as_deref().map(|device_id| Entrant {
+                    device_id: device_id.to_owned(),
+                    role: grant.role,
+                    by_token,
+                }),
+                grant: Box::new(grant),
+            },
+        })
 }
 
 fn refuse_stopping(hub: &mut Hub, applicant: Applicant, now: Now) {

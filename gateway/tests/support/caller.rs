@@ -21,6 +21,9 @@ pub(crate) struct Caller<'a> {
     pub(crate) caps: &'a [&'a str],
     pub(crate) instance: Option<&'a str>,
     pub(crate) device: Option<Device>,
+    pub(crate) platform: &'a str,
+    pub(crate) family: Option<&'a str>,
+    pub(crate) name: Option<&'a str>,
 }
 
 impl Default for Caller<'_> {
@@ -35,6 +38,9 @@ impl Default for Caller<'_> {
             caps: &[],
             instance: None,
             device: None,
+            platform: "Linux",
+            family: None,
+            name: None,
         }
     }
 }
@@ -45,7 +51,7 @@ impl Caller<'_> {
         let mut params = json!({
             "minProtocol": min,
             "maxProtocol": max,
-            "client": {"id": self.id, "version": "1.2.3", "platform": "Linux", "mode": self.mode},
+            "client": {"id": self.id, "version": "1.2.3", "platform": self.platform, "mode": self.mode},
             "role": self.role,
             "scopes": self.scopes,
             "auth": self.auth,
@@ -55,6 +61,12 @@ impl Caller<'_> {
         }
         if let Some(instance) = self.instance {
             params["client"]["instanceId"] = json!(instance);
+        }
+        if let Some(family) = self.family {
+            params["client"]["deviceFamily"] = json!(family);
+        }
+        if let Some(name) = self.name {
+            params["client"]["displayName"] = json!(name);
         }
         if let Some(device) = &self.device {
             params["device"] = device.prove(self, nonce, now_ms);
@@ -105,7 +117,10 @@ impl Device {
         let id = self.id.unwrap_or(&own_id);
         let nonce = self.nonce.unwrap_or(nonce);
         let signed_at = now_ms.saturating_add_signed(-self.late_ms);
-        let sent = caller.auth["token"].as_str().unwrap_or("");
+        let sent = ["token", "deviceToken", "bootstrapToken"]
+            .into_iter()
+            .find_map(|member| caller.auth[member].as_str())
+            .unwrap_or("");
         let payload = DevicePayload {
             device_id: id,
             client_id: caller.id,
@@ -115,8 +130,8 @@ impl Device {
             signed_at_ms: signed_at,
             token: self.token.unwrap_or(sent),
             nonce,
-            platform: Some("Linux"),
-            device_family: None,
+            platform: Some(caller.platform),
+            device_family: caller.family,
         };
         let text = if self.layout == 2 {
             payload.v2()

@@ -5,11 +5,13 @@
 
 mod agent;
 mod caller;
+mod notebook;
 mod setting;
 mod story;
 
 pub(crate) use agent::{Do, Puppet};
 pub(crate) use caller::{Caller, Device, TOKEN};
+pub(crate) use notebook::Notebook;
 pub(crate) use setting::{
     ADMIN, NONCE, PORT, READ, Settings, WRITE, from, local, millis, remote, seconds,
 };
@@ -22,7 +24,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use openclaw_gateway_service::admission::Admission;
 use openclaw_gateway_service::admission::origin::Origins;
-use openclaw_gateway_service::app::{App, Command, Parts};
+use openclaw_gateway_service::app::{App, Command, Devices, Parts};
 use openclaw_gateway_service::probes::Probes;
 use openclaw_gateway_service::secret::{Secret, SharedSecret};
 use openclaw_protocol_core::frame::inbound::Inbound;
@@ -36,11 +38,21 @@ use serde_json::{Value, json};
 use setting::{moment, welcome};
 use smol::Executor;
 
+/// What a setup code carries.
+pub(crate) fn carried(code: &str) -> Value {
+    use base64::Engine as _;
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(code)
+        .expect("base64url");
+    serde_json::from_slice(&bytes).expect("JSON")
+}
+
 /// A gateway without sockets: a hub, the application, and a clock that only the test moves.
 pub(crate) struct World {
     pub(crate) hub: Hub,
     pub(crate) app: App,
     pub(crate) agent: Puppet,
+    pub(crate) ledger: Notebook,
     executor: Arc<Executor<'static>>,
     commands: Detached<Command>,
     beginning_ms: u64,
@@ -70,6 +82,7 @@ impl World {
         };
         hub.set_health(health, now);
         let agent = Puppet::default();
+        let ledger = Notebook::default();
         let executor = Arc::new(Executor::new());
         let (handle, commands) = Handle::detached();
         let secret = settings.secret.map(|(kind, text)| {
@@ -81,6 +94,10 @@ impl World {
                 secret,
                 origins: Origins::new(PORT, &settings.allowed_origins),
                 rate_limit: settings.rate_limit,
+            },
+            devices: Devices {
+                ledger: Arc::new(ledger.clone()),
+                ..Devices::fleeting()
             },
             backend: Arc::new(agent.clone()),
             executor: Arc::clone(&executor),
@@ -94,6 +111,7 @@ impl World {
             hub,
             app: App::new(parts, handle),
             agent,
+            ledger,
             executor,
             commands,
             beginning_ms: settings.beginning_ms,
@@ -199,6 +217,12 @@ impl World {
     /// The agent that answers `message` does something.
     pub(crate) fn agent_does(&mut self, message: &str, what: Do) {
         self.agent.tell(message, what);
+        self.settle();
+    }
+
+    /// The disk has what it was given, or has failed.
+    pub(crate) fn disk_does(&mut self, result: Result<(), &str>) {
+        self.ledger.end(result.map_err(str::to_owned));
         self.settle();
     }
 

@@ -20,8 +20,10 @@ pub(super) fn decide(params: &ConnectParams, now: Now) -> Decision {
     use core::net::{IpAddr, Ipv4Addr};
 
     use openclaw_gateway_service::admission::origin::Origins;
-    use openclaw_gateway_service::admission::{Admission, Verdict};
+    use openclaw_gateway_service::admission::{Admission, Verdict, refused_device};
     use openclaw_gateway_service::device::{DeviceClaim, verify};
+    use openclaw_gateway_service::identity::Identity;
+    use openclaw_gateway_service::pairing::{Chance, Contents, Pairings};
     use openclaw_gateway_service::secret::resolve::SecretKind;
     use openclaw_gateway_service::secret::{Secret, SharedSecret};
     use openclaw_gateway_service::throttle::RateLimit;
@@ -34,6 +36,8 @@ pub(super) fn decide(params: &ConnectParams, now: Now) -> Decision {
         origins: Origins::new(18_789, &[]),
         rate_limit: RateLimit::default(),
     };
+    let key = Identity::from_seed(&[1; 32]).token_key();
+    let pairings = Pairings::new(Contents::default(), key);
     let peer = Peer {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         direct_loopback: true,
@@ -43,7 +47,7 @@ pub(super) fn decide(params: &ConnectParams, now: Now) -> Decision {
     let knows = presented
         .into_iter()
         .any(|presented| presented.as_deref() == Some(SECRET));
-    let decision = match door.judge(params, &peer, None) {
+    let decision = match door.judge(params, &peer, None, &pairings, now.unix_ms) {
         Verdict::Admit(grant) => Decision::Admit(grant),
         Verdict::Refuse(error) | Verdict::WrongSecret(error) => Decision::Refuse(error),
         Verdict::Prove => {
@@ -66,7 +70,15 @@ pub(super) fn decide(params: &ConnectParams, now: Now) -> Decision {
                 challenge: super::judge::NONCE,
                 now_ms: now.unix_ms,
             });
-            match door.judge_device(params, &peer, proof) {
+            if let Err(fault) = proof {
+                return Decision::Refuse(refused_device(fault));
+            }
+            let trusted = door.trusts(params, &peer);
+            let known = || {
+                door.knock(params, &peer, &pairings, &Chance::none(), now.unix_ms)
+                    .outcome
+            };
+            match trusted.map_or_else(known, Ok) {
                 Ok(grant) => Decision::Admit(grant),
                 Err(error) => Decision::Refuse(error),
             }

@@ -1,0 +1,351 @@
+//! Where decisions over devices are taken, stored, and only then spoken.
+//!
+//! One decision at a time is on its way to the disk; the others wait for it, because they may depend on it. What needs no
+//! storing is decided at once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use openclaw_protocol_core::error_shape::{ErrorShape, code};
+use openclaw_protocol_core::frame::outgoing::{Class, Outcome, Publication};
+use openclaw_protocol_core::frame::{Close, close_code};
+use openclaw_protocol_core::hello::ok::Grant;
+use openclaw_protocol_core::hub::Hub;
+use openclaw_protocol_core::json::Json;
+use openclaw_protocol_core::scope::{Audience, Role, Scope, Scopes};
+use openclaw_protocol_core::server::{Applicant, Call, ConnId};
+use openclaw_protocol_core::time::Now;
+use openclaw_runtime_smol::random;
+use openclaw_runtime_smol::server::Handle;
+use smol::Executor;
+
+use super::Command;
+use crate::pairing::{Chance, Change, Decision, Manager, Notice, Pairings};
+
+/// The most decisions that wait for the disk.
+const MAX_WAITING: usize = 1_024;
+/// How long a client is asked to wait after the disk failed.
+const RETRY_MS: u64 = 1_000;
+
+/// What a [`Ledger`] is doing.
+pub type Writing = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// Where changes last.
+pub trait Ledger: Send + Sync {
+    /// Makes changes, all or none; done when they outlive a power cut. The error is one line for the log.
+    fn write(&self, changes: Vec<Change>) -> Writing;
+}
+
+/// A decision that has yet to be taken, with what it is about.
+pub(super) type Errand = Box<dyn FnOnce(&Pairings, &Chance, Now) -> Decided + Send>;
+
+/// A decision that was taken.
+pub(super) struct Decided {
+    pub(super) spoken: Spoken,
+    pub(super) changes: Vec<Change>,
+    pub(super) notices: Vec<Notice>,
+}
+
+/// What is spoken once a decision lasts.
+pub(super) enum Spoken {
+    /// A connection comes in.
+    Admit {
+        applicant: Applicant,
+        grant: Box<Grant>,
+        entrant: Option<Entrant>,
+    },
+    /// A connection does not come in.
+    Refuse {
+        applicant: Applicant,
+        error: ErrorShape,
+    },
+    /// A request is answered.
+    Answer { call: Call, outcome: Outcome },
+}
+
+/// A device that is there.
+#[derive(Clone, Debug)]
+pub(super) struct Entrant {
+    pub(super) device_id: String,
+    pub(super) role: Role,
+    /// Whether a token of its own is all that it showed.
+    pub(super) by_token: bool,
+}
+
+pub(super) struct Desk {
+    pairings: Pairings,
+    ledger: Arc<dyn Ledger>,
+    waiting: VecDeque<Errand>,
+    /// What is being stored.
+    written: Option<Decided>,
+    /// The connections that are a device's.
+    there: BTreeMap<ConnId, Entrant>,
+    executor: Arc<Executor<'static>>,
+    handle: Handle<Command>,
+}
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Desk")
+            .field("waiting", &self.waiting.len())
+            .field("there", &self.there.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Desk {
+    pub(super) fn new(
+        pairings: Pairings,
+        ledger: Arc<dyn Ledger>,
+        executor: Arc<Executor<'static>>,
+        handle: Handle<Command>,
+    ) -> Self {
+        Self {
+            pairings,
+            ledger,
+            waiting: VecDeque::new(),
+            written: None,
+            there: BTreeMap::new(),
+            executor,
+            handle,
+        }
+    }
+
+    pub(super) fn pairings(&self) -> &Pairings {
+        &self.pairings
+    }
+
+    /// Whether a connection of a device is there.
+    pub(super) fn is_there(&self, device_id: &str) -> bool {
+        self.there
+            .values()
+            .any(|entrant| entrant.device_id == device_id)
+    }
+
+    /// Who asks, when it comes to devices.
+    pub(super) fn manager<'a>(&'a self, conn: ConnId, scopes: &'a Scopes) -> Manager<'a> {
+        let entrant = self.there.get(&conn).filter(|entrant| entrant.by_token);
+        Manager {
+            scopes,
+            token_of: entrant.map(|entrant| entrant.device_id.as_str()),
+        }
+    }
+
+    /// Whether one more decision may wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= MAX_WAITING
+    }
+
+    /// Whether nothing is on its way to the disk.
+    pub(super) fn is_idle(&self) -> bool {
+        self.written.is_none() && self.waiting.is_empty()
+    }
+
+    /// Takes a decision, at once or when those before it last.
+    pub(super) fn decide(&mut self, hub: &mut Hub, errand: Errand, now: Now) {
+        self.waiting.push_back(errand);
+        self.go_on(hub, now);
+    }
+
+    /// What was on its way to the disk is there, or is not.
+    pub(super) fn written(&mut self, hub: &mut Hub, result: Result<(), String>, now: Now) {
+        let Some(mut decided) = self.written.take() else {
+            return;
+        };
+        match result {
+            Ok(()) => {
+                for change in std::mem::take(&mut decided.changes) {
+                    self.pairings.apply(change);
+                }
+                self.speak(hub, decided, now);
+            }
+            Err(why) => {
+                log::error!("devices: {why}");
+                self.say(hub, decided.spoken.failed(), now);
+            }
+        }
+        self.go_on(hub, now);
+    }
+
+    pub(super) fn forget_connection(&mut self, conn: ConnId) {
+        self.there.remove(&conn);
+    }
+
+    fn go_on(&mut self, hub: &mut Hub, now: Now) {
+        while self.written.is_none() {
+            let Some(errand) = self.waiting.pop_front() else {
+                return;
+            };
+            let (chance, drawn) = match chance() {
+                Ok(chance) => (chance, true),
+                Err(error) => {
+                    log::error!("devices: no random numbers to be had: {error}");
+                    (Chance::none(), false)
+                }
+            };
+            let decided = errand(&self.pairings, &chance, now);
+            if decided.changes.is_empty() {
+                self.speak(hub, decided, now);
+            } else if drawn {
+                self.store(decided);
+            } else {
+                self.say(hub, decided.spoken.failed(), now);
+            }
+        }
+    }
+
+    fn store(&mut self, decided: Decided) {
+        let writing = self.ledger.write(decided.changes.clone());
+        self.written = Some(decided);
+        let mut guard = Guard(Some(self.handle.clone()));
+        let storing = async move {
+            let result = writing.await;
+            if let Some(handle) = guard.0.take() {
+                let _ = handle.send(Command::Stored(result)).await;
+            }
+        };
+        self.executor.spawn(storing).detach();
+    }
+
+    fn speak(&mut self, hub: &mut Hub, decided: Decided, now: Now) {
+        let Decided {
+            spoken, notices, ..
+        } = decided;
+        for notice in &notices {
+            if let Some((event, payload)) = notice.event(now.unix_ms) {
+                let publication = Publication {
+                    event,
+                    payload: payload.finish(),
+                    audience: Audience::Operators(Scope::Pairing),
+                    class: Class::Ordinary,
+                };
+                hub.broadcast(publication, now);
+            }
+        }
+        self.say(hub, spoken, now);
+        for notice in notices {
+            if let Notice::Ended {
+                device_id,
+                role,
+                reason,
+            } = notice
+            {
+                self.end(hub, &device_id, role, reason, now);
+            }
+        }
+    }
+
+    fn say(&mut self, hub: &mut Hub, spoken: Spoken, now: Now) {
+        match spoken {
+            Spoken::Admit {
+                applicant,
+                grant,
+                entrant,
+            } => {
+                let conn = applicant.conn();
+                // A connection may be gone by now; then there is nobody to let in.
+                let _ = hub.admit(applicant, &grant, now);
+                if let Some(entrant) = entrant.filter(|_| hub.session(conn).is_some()) {
+                    self.there.insert(conn, entrant);
+                }
+            }
+            Spoken::Refuse { applicant, error } => refuse(hub, applicant, error, now),
+            Spoken::Answer { call, outcome } => hub.reply(call, outcome, now),
+        }
+    }
+
+    /// Ends what a device has open; whoever asked for it has its answer already.
+    fn end(&mut self, hub: &mut Hub, device_id: &str, role: Option<Role>, reason: &str, now: Now) {
+        let ended = self.there.iter().filter(|(_, entrant)| {
+            entrant.device_id == device_id && role.is_none_or(|role| entrant.role == role)
+        });
+        let ended: Vec<ConnId> = ended.map(|(conn, _)| *conn).collect();
+        for conn in ended {
+            hub.close(conn, Close::new(close_code::REVOKED, reason), now);
+        }
+    }
+}
+
+impl Spoken {
+    /// What is said where the decision could not be stored.
+    fn failed(self) -> Self {
+        let error = ErrorShape::unavailable(
+            "the gateway cannot write its database; see its log, then try again",
+        )
+        .retryable_after(Some(RETRY_MS));
+        match self {
+            Self::Admit { applicant, .. } | Self::Refuse { applicant, .. } => {
+                Self::Refuse { applicant, error }
+            }
+            Self::Answer { call, .. } => Self::Answer {
+                call,
+                outcome: Outcome::failure(error),
+            },
+        }
+    }
+}
+
+/// Tells a connection that it does not come in; the close names the request that waits, where there is one.
+pub(super) fn refuse(hub: &mut Hub, applicant: Applicant, error: ErrorShape, now: Now) {
+    log::info!(
+        "conn={} refused code={} detail={}",
+        applicant.conn(),
+        error.code,
+        error.detail_code().unwrap_or_default()
+    );
+    let request = (error.code == code::NOT_PAIRED)
+        .then(|| error.details.as_ref().and_then(request_id))
+        .flatten();
+    let _ = match request {
+        Some(id) => {
+            let reason = format!("{} (requestId: {id})", error.message);
+            let close = Close::new(close_code::POLICY, reason);
+            hub.refuse_with(applicant, error, close, now)
+        }
+        None => hub.refuse(applicant, error, now),
+    };
+}
+
+fn request_id(details: &Json) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Waiting {
+        request_id: String,
+    }
+    let waiting: Waiting = details.read().ok()?;
+    Some(waiting.request_id)
+}
+
+fn chance() -> std::io::Result<Chance> {
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(std::io::Error::from)?;
+    Ok(Chance {
+        request_id: random::uuid()?,
+        salt,
+    })
+}
+
+/// Says that nothing was stored even if the storing is dropped half-way.
+struct Guard(Option<Handle<Command>>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(handle) = self.0.take() {
+            let why = "the writing was abandoned".to_owned();
+            let _ = handle.send_last_words(Command::Stored(Err(why)));
+        }
+    }
+}
+
+impl<T> Decision<T> {
+    /// Says what its outcome leads to.
+    pub(super) fn spoken(self, speak: impl FnOnce(T) -> Spoken) -> Decided {
+        Decided {
+            spoken: speak(self.outcome),
+            changes: self.changes,
+            notices: self.notices,
+        }
+    }
+}
