@@ -1,0 +1,367 @@
+//! What holds for devices whatever they, their operators and the clock do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use openclaw_gateway_service::identity::Identity;
+use openclaw_gateway_service::pairing::{
+    Chance, Change, Contents, Decision, Knock, MAX_REQUESTS, Manager, Notice, Pairings, Presented,
+    scopes,
+};
+use openclaw_protocol_core::hello::connect::{Client, DeviceProof};
+use openclaw_protocol_core::scope::{Role, Scopes};
+use proptest::prelude::*;
+
+const SCOPES: [&str; 5] = [
+    "operator.read",
+    "operator.write",
+    "operator.pairing",
+    "operator.approvals",
+    "operator.admin",
+];
+const DEVICES: usize = 3;
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A device connects: with the secret, or with one of the tokens it ever got.
+    Knock {
+        device: usize,
+        scopes: Vec<String>,
+        token: Option<usize>,
+        here: bool,
+        platform: bool,
+    },
+    Approve {
+        device: usize,
+        by: Vec<String>,
+    },
+    Reject(usize),
+    Rotate {
+        device: usize,
+        scopes: Option<Vec<String>>,
+        by: Vec<String>,
+    },
+    Revoke(usize),
+    Remove(usize),
+    Pass(u64),
+}
+
+fn names() -> impl Strategy<Value = Vec<String>> {
+    proptest::sample::subsequence(&SCOPES[..], 0..3)
+        .prop_map(|names| names.into_iter().map(str::to_owned).collect())
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let device = 0..DEVICES;
+    let token = proptest::option::of(0..6usize);
+    prop_oneof![
+        8 => (device.clone(), names(), token, any::<bool>(), proptest::bool::weighted(0.9))
+            .prop_map(|(device, scopes, token, here, platform)| Step::Knock {
+                device, scopes, token, here, platform,
+            }),
+        4 => (device.clone(), names()).prop_map(|(device, by)| Step::Approve { device, by }),
+        1 => device.clone().prop_map(Step::Reject),
+        2 => (device.clone(), proptest::option::of(names()), names())
+            .prop_map(|(device, scopes, by)| Step::Rotate { device, scopes, by }),
+        1 => device.clone().prop_map(Step::Revoke),
+        1 => device.prop_map(Step::Remove),
+        1 => (0..400_000u64).prop_map(Step::Pass),
+    ]
+}
+
+/// The gateway, and what somebody who watches everything knows of it.
+struct World {
+    pairings: Pairings,
+    now_ms: u64,
+    chance: u8,
+    /// Every token that a device ever got.
+    tokens: BTreeMap<usize, Vec<String>>,
+    /// Tokens that must not open anything.
+    dead: BTreeSet<String>,
+    /// What was approved for each device, as its approvers said it.
+    approved: BTreeMap<usize, Vec<String>>,
+}
+
+fn client(platform: bool) -> Client {
+    Client {
+        id: "cli".to_owned(),
+        display_name: None,
+        version: "1".to_owned(),
+        build_id: None,
+        platform: if platform { "linux" } else { "darwin" }.to_owned(),
+        device_family: None,
+        model_identifier: None,
+        time_zone: None,
+        mode: "cli".to_owned(),
+        instance_id: None,
+    }
+}
+
+fn proof(device: usize) -> DeviceProof {
+    let identity = Identity::from_seed(&[device as u8 + 1; 32]);
+    DeviceProof {
+        id: identity.device_id().to_owned(),
+        public_key: identity.public_key().to_owned(),
+        signature: String::new(),
+        signed_at_ms: 0,
+        nonce: String::new(),
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let key = Identity::from_seed(&[9; 32]).token_key();
+        Self {
+            pairings: Pairings::new(Contents::default(), key),
+            now_ms: 1_700_000_000_000,
+            chance: 0,
+            tokens: BTreeMap::new(),
+            dead: BTreeSet::new(),
+            approved: BTreeMap::new(),
+        }
+    }
+
+    fn chance(&mut self) -> Chance {
+        self.chance = self.chance.wrapping_add(1);
+        Chance {
+            request_id: format!("request-{}", self.chance),
+            salt: [self.chance; 16],
+        }
+    }
+
+    fn make<T>(&mut self, decision: Decision<T>) -> T {
+        for change in decision.changes {
+            self.pairings.apply(change.clone());
+            // Whatever is stored is the same when it is stored twice.
+            self.pairings.apply(change);
+        }
+        decision.outcome
+    }
+
+    fn waiting(&self, device: usize) -> Option<(String, Vec<String>)> {
+        let id = proof(device).id;
+        let requests = self.pairings.requests(self.now_ms);
+        let found = requests.into_iter().find(|request| request.device_id == id);
+        found.map(|request| (request.id.clone(), request.scopes.clone()))
+    }
+
+    /// Every token of a device but the one that it has now.
+    fn bury(&mut self, device: usize) {
+        let own = self.tokens.get(&device).cloned().unwrap_or_default();
+        let id = proof(device).id;
+        self.dead.extend(
+            own.into_iter()
+                .filter(|text| !self.pairings.is_token(&id, Role::Operator, text)),
+        );
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Knock {
+                device,
+                scopes,
+                token,
+                here,
+                platform,
+            } => {
+                self.knock(*device, scopes, *token, *here, *platform);
+            }
+            Step::Approve { device, by } => {
+                let Some((request, wanted)) = self.waiting(*device) else {
+                    return;
+                };
+                let approver: Scopes = by.clone().into();
+                let manager = Manager {
+                    scopes: &approver,
+                    token_of: None,
+                };
+                let chance = self.chance();
+                let decided = self
+                    .pairings
+                    .approve(&request, manager, &chance, self.now_ms);
+                let lacks = scopes::missing(by, &wanted).is_some();
+                assert_eq!(
+                    decided.is_err(),
+                    lacks,
+                    "nobody gives what they do not have"
+                );
+                if let Ok(decision) = decided {
+                    self.make(decision);
+                    self.approved.entry(*device).or_default().extend(wanted);
+                    self.bury(*device);
+                }
+            }
+            Step::Reject(device) => {
+                let Some((request, _)) = self.waiting(*device) else {
+                    return;
+                };
+                let all: Scopes = vec!["operator.admin".to_owned()].into();
+                let manager = Manager {
+                    scopes: &all,
+                    token_of: None,
+                };
+                let decision = self
+                    .pairings
+                    .reject(&request, manager, self.now_ms)
+                    .expect("it waits");
+                self.make(decision);
+                assert!(self.waiting(*device).is_none());
+            }
+            Step::Rotate {
+                device,
+                scopes: wanted,
+                by,
+            } => {
+                let rotator: Scopes = by.clone().into();
+                let manager = Manager {
+                    scopes: &rotator,
+                    token_of: None,
+                };
+                let chance = self.chance();
+                let id = proof(*device).id;
+                let rotated = self.pairings.rotate(
+                    &id,
+                    "operator",
+                    wanted.as_deref(),
+                    manager,
+                    &chance,
+                    self.now_ms,
+                );
+                if let Ok(decision) = rotated {
+                    assert!(scopes::missing(by, &decision.outcome.scopes).is_none());
+                    assert!(
+                        decision.outcome.token.is_none(),
+                        "it is for the device alone"
+                    );
+                    self.make(decision);
+                    self.bury(*device);
+                }
+            }
+            Step::Revoke(device) => {
+                let all: Scopes = vec!["operator.admin".to_owned()].into();
+                let manager = Manager {
+                    scopes: &all,
+                    token_of: None,
+                };
+                let id = proof(*device).id;
+                if let Ok(decision) = self.pairings.revoke(&id, "operator", manager, self.now_ms) {
+                    assert!(
+                        decision
+                            .notices
+                            .iter()
+                            .any(|notice| matches!(notice, Notice::Ended { .. }))
+                    );
+                    self.make(decision);
+                    self.bury(*device);
+                }
+            }
+            Step::Remove(device) => {
+                let all: Scopes = vec!["operator.admin".to_owned()].into();
+                let manager = Manager {
+                    scopes: &all,
+                    token_of: None,
+                };
+                let id = proof(*device).id;
+                if let Ok(decision) = self.pairings.remove(&id, manager, self.now_ms) {
+                    self.make(decision);
+                    self.approved.remove(device);
+                    self.bury(*device);
+                    assert!(self.waiting(*device).is_none(), "its request goes with it");
+                }
+            }
+            Step::Pass(ms) => self.now_ms += ms,
+        }
+    }
+
+    fn knock(
+        &mut self,
+        device: usize,
+        wanted: &[String],
+        token: Option<usize>,
+        here: bool,
+        platform: bool,
+    ) {
+        let own = self.tokens.entry(device).or_default();
+        let text = token.and_then(|which| own.get(which).cloned());
+        if token.is_some() && text.is_none() {
+            return;
+        }
+        let presented = match &text {
+            Some(text) => Presented::DeviceToken(text),
+            None => Presented::Secret,
+        };
+        let address: IpAddr = if here { [127, 0, 0, 1] } else { [192, 0, 2, 7] }.into();
+        let (proof, client) = (proof(device), client(platform));
+        let knock = Knock {
+            device: &proof,
+            client: &client,
+            role: Role::Operator,
+            scopes: wanted,
+            presented,
+            address,
+            direct: here,
+        };
+        let chance = self.chance();
+        let decision = self.pairings.knock(&knock, &chance, self.now_ms);
+        let drops = decision
+            .changes
+            .iter()
+            .any(|change| matches!(change, Change::DropDevice(_)));
+        assert!(!drops, "nobody loses a device by connecting");
+        let outcome = self.make(decision);
+        let Ok(admitted) = outcome else {
+            return;
+        };
+        if let Some(text) = &text {
+            assert!(!self.dead.contains(text), "a token that was taken back");
+        } else if here {
+            // With the secret, on this host, asking is being approved.
+            self.approved
+                .entry(device)
+                .or_default()
+                .extend(wanted.iter().cloned());
+        }
+        let approved = self.approved.get(&device).map_or(&[][..], Vec::as_slice);
+        assert_eq!(
+            scopes::missing(approved, wanted),
+            None,
+            "more than was approved"
+        );
+        assert!(
+            self.pairings
+                .is_token(&proof.id, Role::Operator, &admitted.token)
+        );
+        let own = self.tokens.entry(device).or_default();
+        if !own.contains(&admitted.token) {
+            own.push(admitted.token);
+        }
+        self.bury(device);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// No sequence of requests opens more than was approved, and what was taken back opens nothing.
+    #[test]
+    fn nothing_opens_more_than_was_approved(steps in proptest::collection::vec(step(), 1..60)) {
+        let mut world = World::new();
+        for step in &steps {
+            world.step(step);
+            let requests = world.pairings.requests(world.now_ms).len();
+            prop_assert!(requests <= MAX_REQUESTS.min(DEVICES), "one for each device");
+        }
+    }
+
+    /// However many devices ask, so many wait and no more.
+    #[test]
+    fn requests_are_bounded(seeds in proptest::collection::vec((0..200usize, 0..20_000u64), 1..300)) {
+        let mut world = World::new();
+        for (device, pause) in seeds {
+            world.now_ms += pause;
+            world.knock(device, &["operator.read".to_owned()], None, false, true);
+            prop_assert!(world.pairings.requests(world.now_ms).len() <= MAX_REQUESTS);
+            prop_assert!(world.waiting(device).is_some(), "whoever asks now waits");
+        }
+    }
+}
