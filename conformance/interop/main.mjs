@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { devices } from "./checks/devices.mjs";
 import { frames } from "./checks/frames.mjs";
 import { hello } from "./checks/hello.mjs";
 import { http } from "./checks/http.mjs";
@@ -42,7 +43,7 @@ async function judge(options, gateway) {
       runner.verdict("a connection to watch is admitted", [error.message, ...judge.drain()]);
       return [];
     });
-    await runner.run([...http, ...hello, ...requests, ...refusals, ...frames, ...runs]);
+    await runner.run([...http, ...hello, ...devices, ...requests, ...refusals, ...frames, ...runs]);
     await runner.run(watched);
     if (gateway.process) await runner.run(shutdown(lasting));
   } finally {

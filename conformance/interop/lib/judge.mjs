@@ -30,6 +30,8 @@ const definitionOfEvent = {
       payload?.state
     ] ?? "ChatEvent",
   "connect.challenge": () => "ConnectChallenge",
+  "device.pair.requested": () => "DevicePairRequestedEvent",
+  "device.pair.resolved": () => "DevicePairResolvedEvent",
   health: () => "Health",
   presence: () => "PresenceEvent",
   shutdown: () => "ShutdownEvent",
