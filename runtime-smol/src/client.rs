@@ -35,6 +35,7 @@ mod address;
 mod builder;
 mod callers;
 mod counted;
+mod device;
 mod driver;
 mod error;
 mod events;
@@ -55,6 +56,7 @@ use openclaw_protocol_core::frame::Close;
 use openclaw_protocol_core::json::Json;
 
 pub use builder::Builder;
+pub use device::Device;
 pub use error::{ConnectError, RequestError, Stage, UrlError};
 pub use events::{Event, Events};
 pub use link::{Link, LinkBuilder, State, States};

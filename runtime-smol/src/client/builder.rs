@@ -9,7 +9,8 @@ use openclaw_protocol_core::hello::connect::{Client, ConnectParams, Credentials}
 use openclaw_protocol_core::hello::{LATEST, VERSIONS, VersionRange};
 
 use super::address::Address;
-use super::driver::{Driver, Ends};
+use super::device::Device;
+use super::driver::{Driver, Ends, Introduction};
 use super::error::{ConnectError, UrlError};
 use super::events::{Events, Feed, subscription};
 use super::link::LinkBuilder;
@@ -24,6 +25,7 @@ use super::{Gateway, WAITING_REQUESTS};
 pub struct Builder {
     address: Result<Address, UrlError>,
     params: ConnectParams,
+    device: Option<Device>,
     timeouts: Timeouts,
     connect_timeout: Duration,
 }
@@ -61,6 +63,7 @@ impl Builder {
                 locale: None,
                 user_agent: None,
             },
+            device: None,
             timeouts: Timeouts::default(),
             connect_timeout: Duration::from_secs(10),
         }
@@ -84,6 +87,13 @@ impl Builder {
     /// once when the gateway refuses those and says that the device's own token may do.
     pub fn device_token(mut self, token: impl Into<String>) -> Self {
         self.params.auth.device_token = Some(token.into());
+        self
+    }
+
+    /// Proves with each connection that it comes from `device`, which gateways ask of clients on other
+    /// hosts; none by default.
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = Some(device);
         self
     }
 
@@ -215,7 +225,11 @@ impl Builder {
             hello: sender,
             over: over.clone(),
         };
-        let driver = Driver::new(wire, self.params, self.timeouts, feeds, ends);
+        let introduction = Introduction {
+            params: self.params,
+            device: self.device,
+        };
+        let driver = Driver::new(wire, introduction, self.timeouts, feeds, ends);
         smol::spawn(async move {
             driver.drive().await;
             drop(alive);

@@ -19,6 +19,7 @@ use openclaw_protocol_core::hello::connect::ConnectParams;
 use openclaw_protocol_core::time::Timer;
 
 use super::callers::{Callers, Reply, RunFeed, result};
+use super::device::Device;
 use super::error::{ConnectError, RequestError, Stage};
 use super::events::{Event, Feed};
 use super::wire::{self, Heard, Wire};
@@ -48,6 +49,12 @@ pub(super) enum Control {
     Close,
 }
 
+/// What the task says of us when it is asked.
+pub(super) struct Introduction {
+    pub(super) params: ConnectParams,
+    pub(super) device: Option<Device>,
+}
+
 /// What connects the task with its handles.
 pub(super) struct Ends {
     pub(super) asks: Receiver<Ask>,
@@ -67,7 +74,7 @@ pub(super) struct Driver {
     control: Pin<Box<Receiver<Control>>>,
     hello: Option<Sender<Result<Hello, ConnectError>>>,
     over: Arc<OnceLock<Close>>,
-    params: Option<ConnectParams>,
+    introduction: Option<Introduction>,
     callers: Callers,
     feeds: Vec<Feed>,
     unsent: usize,
@@ -82,7 +89,7 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(
         wire: Wire,
-        params: ConnectParams,
+        introduction: Introduction,
         timeouts: Timeouts,
         feeds: Vec<Feed>,
         ends: Ends,
@@ -99,7 +106,7 @@ impl Driver {
             control: Box::pin(ends.control),
             hello: Some(ends.hello),
             over: ends.over,
-            params: Some(params),
+            introduction: Some(introduction),
             callers: Callers::default(),
             feeds,
             unsent: 0,
@@ -296,12 +303,7 @@ impl Driver {
     fn pass_events_on(&mut self) -> bool {
         while let Some(event) = self.core.poll_event() {
             match event {
-                CoreEvent::Challenge { .. } => {
-                    if let Some(params) = self.params.take() {
-                        self.core.connect(&params, self.clock.now());
-                        self.unsent += 1;
-                    }
-                }
+                CoreEvent::Challenge { nonce, .. } => self.introduce(&nonce),
                 CoreEvent::Ready(hello) => self.answer_connect(Ok(*hello)),
                 CoreEvent::Refused(error) => {
                     self.answer_connect(Err(ConnectError::Refused(error)));
@@ -326,6 +328,18 @@ impl Driver {
             }
         }
         false
+    }
+
+    fn introduce(&mut self, nonce: &str) {
+        let Some(Introduction { mut params, device }) = self.introduction.take() else {
+            return;
+        };
+        let now = self.clock.now();
+        if let Some(device) = device {
+            params.device = Some(device.prove(&params, nonce, now.unix_ms));
+        }
+        self.core.connect(&params, now);
+        self.unsent += 1;
     }
 
     fn answer_connect(&mut self, answer: Result<Hello, ConnectError>) {

@@ -4,7 +4,8 @@ use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use openclaw_runtime_smol::client::{ConnectError, Gateway, Stage, Timeouts, UrlError};
+use openclaw_protocol_core::hello::connect::ConnectParams;
+use openclaw_runtime_smol::client::{ConnectError, Device, Gateway, Stage, Timeouts, UrlError};
 
 use crate::scripted::{bare, gateway, run};
 
@@ -55,6 +56,37 @@ fn hello_says_what_the_gateway_said_and_the_gateway_hears_who_we_are() {
             Some(&["operator.read".to_owned()][..])
         );
         gateway.close().await;
+        gateway.close().await;
+        script.await;
+    });
+}
+
+#[test]
+fn a_device_signs_the_challenge_and_what_we_say_of_ourselves() {
+    run(async {
+        let (url, script) = gateway(|mut peer| async move {
+            let connect = peer.welcome().await;
+            let params = ConnectParams::read(connect.params.as_ref()).unwrap();
+            let proof = params.device.unwrap();
+            assert_eq!((&*proof.id, &*proof.public_key), ("d1", "key"));
+            let expected = format!(
+                "signed v3|d1|cli|cli|operator|operator.read|{}|own|{}|{}|",
+                proof.signed_at_ms,
+                proof.nonce,
+                std::env::consts::OS
+            );
+            assert_eq!(proof.signature, expected);
+            assert!(!proof.nonce.is_empty() && proof.signed_at_ms > 0);
+            assert_eq!(params.auth.device_token.as_deref(), Some("own"));
+        })
+        .await;
+        let device = Device::new("d1", "key", |text| format!("signed {text}"));
+        let builder = Gateway::builder(&url)
+            .client("cli", "cli")
+            .scopes(["operator.read"])
+            .device_token("own")
+            .device(device);
+        let gateway = builder.connect().await.unwrap();
         gateway.close().await;
         script.await;
     });
