@@ -8,9 +8,13 @@ use crate::exit;
 use crate::failure::Failure;
 
 mod client;
+mod devices;
 mod normalise;
 
 pub(crate) use client::{Agent, Call, ClientFlags, GatewayHealth, Health, Probe, Status};
+pub(crate) use devices::{
+    Approve, Clear, Devices, DevicesCommand, List, Qr, Reject, Remove, Rename, Revoke, Rotate,
+};
 
 const NAME: &str = "openclaw";
 
@@ -152,6 +156,10 @@ pub(crate) enum Command {
     Status(Status),
     /// `agent`.
     Agent(Agent),
+    /// `devices`.
+    Devices(Devices),
+    /// `qr`.
+    Qr(Qr),
 }
 
 /// Run a gateway, or ask one; without a command: run.
@@ -249,6 +257,10 @@ mod tests {
             &["health", "--help"],
             &["status", "--help"],
             &["agent", "--help"],
+            &["devices"],
+            &["devices", "approve", "--help"],
+            &["devices", "rotate", "-h"],
+            &["qr", "--help"],
         ] {
             let help = printed(args);
             assert!(help.contains("Usage: openclaw"), "{help}");
@@ -282,6 +294,8 @@ mod tests {
             &["health", "--token", "hunter2", "--token=hunter2"],
             &["agent", "--token=hunter2"],
             &["health", "--token=hunter2", "--params", "1"],
+            &["devices", "remove", "--token=hunter2"],
+            &["qr", "--token=hunter2", "extra"],
         ] {
             let Err(failure) = read(args) else {
                 panic!("{args:?} is fine");

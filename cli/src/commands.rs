@@ -10,9 +10,11 @@ use crate::target::Target;
 
 mod agent;
 mod call;
+mod devices;
 mod gateway;
 mod health;
 mod probe;
+mod qr;
 mod status;
 
 /// Does what the user wants.
@@ -32,6 +34,8 @@ pub(crate) fn run(request: Request) -> Result<Exit, Failure> {
             Command::Health(health) => health::run(&globals, health),
             Command::Status(status) => status::run(&globals, status),
             Command::Agent(agent) => agent::run(&globals, agent),
+            Command::Devices(devices) => devices::run(&globals, devices),
+            Command::Qr(qr) => qr::run(&globals, qr),
         },
     }
 }

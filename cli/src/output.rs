@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use openclaw_protocol_core::json::Json;
 
+mod table;
+
+pub(crate) use table::Table;
+
 /// Writes one JSON document to standard output.
 pub(crate) fn json(document: &Json) -> io::Result<()> {
     text(&format!("{}\n", pretty(document)))
@@ -34,10 +38,25 @@ pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns a text on one line.
+/// Returns a text on one line, in which every character is seen where it stands.
 pub(crate) fn line(text: &str) -> String {
-    let mark = |c: char| if c.is_control() { ' ' } else { c };
+    let mark = |c: char| match c {
+        c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => ' ',
+        // What has no width or turns the direction could make one name look like another.
+        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' => '\u{fffd}',
+        '\u{2060}'..='\u{206f}' | '\u{feff}' => '\u{fffd}',
+        c => c,
+    };
     text.chars().map(mark).collect()
+}
+
+/// Returns the start of a text on one line, with a mark where more of it was.
+pub(crate) fn short(text: &str, most: usize) -> String {
+    let text = line(text);
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 /// Returns a JSON text with a member or an item to a line; names, order and spelling stay.
@@ -146,6 +165,9 @@ mod tests {
             "\u{fffd}[31m\u{fffd}1m\u{fffd}"
         );
         assert_eq!(line("a\nb\u{7}"), "a b ");
+        assert_eq!(line("ab\u{202e}dc"), "ab\u{fffd}dc");
+        assert_eq!(short("añb", 2), "añ…");
+        assert_eq!(short("añb", 3), "añb");
     }
 
     #[test]

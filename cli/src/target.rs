@@ -19,8 +19,17 @@ use crate::args::{ClientFlags, Globals};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// How long a command waits for an answer that says nothing of it.
-pub(crate) const REQUEST: Duration = Duration::from_secs(10);
+mod address;
+mod device;
+mod refusal;
+mod session;
+mod tokens;
+mod wait;
+
+use device::Own;
+pub(crate) use session::Session;
+pub(crate) use wait::{REQUEST, milliseconds, seconds};
+
 /// How long opening a TCP connection may take, to this host and to others.
 const NEAR: Duration = Duration::from_secs(1);
 const FAR: Duration = Duration::from_secs(5);
@@ -28,6 +37,10 @@ const FAR: Duration = Duration::from_secs(5);
 const CLOSE: Duration = Duration::from_millis(250);
 /// What a command that only looks asks for.
 pub(crate) const LOOK: [&str; 1] = ["operator.read"];
+/// What a command that asks for devices asks for.
+pub(crate) const PAIRING: &str = "operator.pairing";
+/// What a command asks for that may do anything.
+pub(crate) const ADMIN: &str = "operator.admin";
 /// What a command that runs an agent asks for.
 pub(crate) const RUN: [&str; 2] = ["operator.read", "operator.write"];
 /// What `gateway call`, which may call anything, and `gateway probe`, which tells what may be
@@ -45,6 +58,8 @@ pub(crate) struct Target {
     url: String,
     source: Source,
     secret: Option<Resolved>,
+    /// This host's device, for a gateway on another host.
+    own: Option<Own>,
     /// How to call this program for the same profile.
     invocation: String,
 }
@@ -80,7 +95,16 @@ impl Target {
             let secret =
                 resolve::for_client(resolve::Target::Explicit, &secrets, env, None, || Ok(None))
                     .map_err(|fault| secret_failure(&fault))?;
-            if secret.is_none() {
+            let own = if address::is_loopback(url) {
+                None
+            } else {
+                let profile = profile(globals)?;
+                let paths = Paths::new(&profile, env)
+                    .map_err(|fault| Failure::configuration(fault.to_string()))?;
+                Some(Own::of(&paths.state_dir, url, secret.is_some())?)
+            };
+            let has_token = own.as_ref().is_some_and(|own| own.stored.is_some());
+            if secret.is_none() && !has_token {
                 return Err(Failure::usage("gateway url override requires explicit credentials")
                     .hint("Fix: pass --token or --password with --url; secrets set elsewhere are for other gateways.")
                     .hint("For the gateway of this host or of the configuration leave --url out."));
@@ -89,12 +113,12 @@ impl Target {
                 url: url.trim().to_owned(),
                 source: Source::Flag,
                 secret,
+                own,
                 invocation,
             });
         }
 
-        let profile = Profile::choose(globals.dev, globals.profile.as_deref())
-            .map_err(|fault| Failure::usage(fault.to_string()))?;
+        let profile = profile(globals)?;
         let configuration =
             |fault: &dyn std::error::Error| Failure::configuration(fault.to_string());
         let paths = Paths::new(&profile, env).map_err(|fault| configuration(&fault))?;
@@ -119,9 +143,16 @@ impl Target {
                     paths.config_path.display()
                 )));
             };
+            let secret = secret(resolve::Target::Remote)?;
+            let own = if address::is_loopback(url) {
+                None
+            } else {
+                Some(Own::of(&paths.state_dir, url, secret.is_some())?)
+            };
             return Ok(Self {
                 url: url.trim().to_owned(),
-                secret: secret(resolve::Target::Remote)?,
+                secret,
+                own,
                 source: Source::Remote {
                     config: paths.config_path,
                 },
@@ -133,6 +164,7 @@ impl Target {
         Ok(Self {
             url: format!("ws://127.0.0.1:{}", port.number),
             secret: secret(resolve::Target::Local)?,
+            own: None,
             source: Source::Local {
                 port,
                 configured: globals.dev || mode == Some(Mode::Local),
@@ -144,12 +176,7 @@ impl Target {
 
     /// Returns the address as it may be shown: without user, path and query, which may hold secrets.
     pub(crate) fn shown_url(&self) -> String {
-        let Some((scheme, rest)) = self.url.split_once("://") else {
-            return "the given address".to_owned();
-        };
-        let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
-        let host = authority.rsplit('@').next().unwrap_or_default();
-        format!("{scheme}://{host}")
+        address::shown(&self.url)
     }
 
     /// Returns where the address came from, in words.
@@ -165,7 +192,10 @@ impl Target {
     pub(crate) fn auth(&self) -> String {
         match &self.secret {
             Some(secret) => format!("{} from {}", secret.kind.word(), secret.source),
-            None => "none".to_owned(),
+            None => match self.stored() {
+                Some((own, _)) => format!("device token from {}", own.tokens_path().display()),
+                None => "none".to_owned(),
+            },
         }
     }
 
@@ -178,9 +208,30 @@ impl Target {
     /// whoever types them.
     pub(crate) fn flags(&self) -> String {
         match &self.source {
-            Source::Flag => format!(" --url {} --token …", self.url),
+            Source::Flag if self.secret.is_none() => format!(" --url {}", address::name(&self.url)),
+            Source::Flag => format!(" --url {} --token …", address::name(&self.url)),
             Source::Remote { .. } | Source::Local { .. } => String::new(),
         }
+    }
+
+    /// Returns what to ask for in order to decide over devices: without `operator.admin` a device's token does so over
+    /// that device alone.
+    pub(crate) fn scopes_over_devices(&self) -> Vec<&'static str> {
+        let is_admin = self.stored().is_some_and(|(_, stored)| {
+            let mut scopes = stored.scopes.iter();
+            scopes.any(|scope| scope == ADMIN)
+        });
+        if is_admin {
+            vec![PAIRING, ADMIN]
+        } else {
+            vec![PAIRING]
+        }
+    }
+
+    /// Returns the device as which this connects, if it does so as one.
+    pub(crate) fn own_device(&self) -> Option<String> {
+        let identity = self.own.as_ref()?.identity().ok()?;
+        Some(identity.device_id().to_owned())
     }
 
     /// Connects; each step, and later each answer, may take `within`.
@@ -190,10 +241,18 @@ impl Target {
         within: Duration,
     ) -> Result<Session<'_>, Failure> {
         let is_local = matches!(self.source, Source::Local { .. });
+        let stored = self.stored().map(|(_, stored)| stored);
+        // What a token opens is known, and it opens nothing where more is asked for.
+        let scopes: Vec<&str> = match stored {
+            Some(stored) if scopes == ANYTHING => {
+                stored.scopes.iter().map(String::as_str).collect()
+            }
+            Some(_) | None => scopes.to_vec(),
+        };
         let mut builder = Gateway::builder(&self.url)
             .client("cli", "cli")
             .client_version(VERSION)
-            .scopes(scopes.iter().copied())
+            .scopes(scopes)
             .connect_timeout(within.min(if is_local { NEAR } else { FAR }))
             .timeouts(Timeouts {
                 handshake: within,
@@ -207,14 +266,36 @@ impl Target {
                 SecretKind::Password => builder.password(text),
             };
         }
+        let mut device_id = String::new();
+        if let Some(own) = &self.own {
+            let identity = own.identity()?;
+            identity.device_id().clone_into(&mut device_id);
+            builder = builder.device(device::signer(identity));
+        }
+        if let Some(stored) = stored {
+            builder = builder.device_token(&stored.token);
+        }
         let began = Instant::now();
         match builder.connect().await {
-            Ok(gateway) => Ok(Session {
-                target: self,
-                gateway,
-                took: began.elapsed(),
-            }),
+            Ok(gateway) => {
+                let took = began.elapsed();
+                if let Some(own) = &self.own {
+                    own.keep(&device_id, &gateway.hello().raw);
+                }
+                Ok(Session {
+                    target: self,
+                    gateway,
+                    took,
+                })
+            }
             Err(error) => Err(self.connect_failure(&error)),
+        }
+    }
+
+    /// Keeps the token that the gateway gave this device in place of its own, if the answer has one. It blocks.
+    pub(crate) fn keep_rotated(&self, answer: &Json) {
+        if let Some(own) = &self.own {
+            own.keep_rotated(answer);
         }
     }
 
@@ -242,21 +323,19 @@ impl Target {
             };
         }
         let failure = Failure::connect(error, &self.shown_url()).beside("gateway", self.note());
-        let failure = if matches!(error, ConnectError::Refused(_)) {
-            failure.context("Gateway connect failed")
-        } else {
-            failure
-        };
-        let failure = match failure.exit {
-            Exit::Refused => failure.hints(self.credentials()),
-            Exit::Unreachable if matches!(error, ConnectError::Unreachable { .. }) => {
-                failure.hints(self.start())
-            }
-            Exit::Ok | Exit::Failure | Exit::Usage | Exit::Unreachable | Exit::Configuration => {
-                failure
-            }
+        let failure = match error {
+            ConnectError::Refused(shape) => self.refused(shape, failure),
+            ConnectError::Unreachable { .. } => failure.hints(self.start()),
+            _ if failure.exit == Exit::Refused => failure.hints(self.credentials()),
+            _ => failure,
         };
         failure.hints(self.details())
+    }
+
+    /// The token that is presented, because there is no secret.
+    fn stored(&self) -> Option<(&Own, &tokens::Stored)> {
+        let own = self.own.as_ref().filter(|_| self.secret.is_none())?;
+        Some((own, own.stored.as_ref()?))
     }
 
     /// The member `gateway` of a failure's document.
@@ -283,6 +362,12 @@ impl Target {
     }
 
     fn credentials(&self) -> Vec<String> {
+        if let Some((own, _)) = self.stored() {
+            return vec![format!(
+                "The device token came from {}.",
+                own.tokens_path().display()
+            )];
+        }
         let place = match (&self.secret, &self.source) {
             (Some(secret), _) => {
                 return vec![format!(
@@ -323,55 +408,9 @@ impl Target {
     }
 }
 
-/// A connection to a target.
-pub(crate) struct Session<'a> {
-    /// The target.
-    pub(crate) target: &'a Target,
-    /// The connection.
-    pub(crate) gateway: Gateway,
-    /// How long connecting took.
-    pub(crate) took: Duration,
-}
-
-impl Session<'_> {
-    /// Sends a request without parameters, and waits for its answer.
-    pub(crate) async fn ask(&self, method: &str) -> Result<Json, Failure> {
-        let answer = self.gateway.request(method, ()).await;
-        answer.map_err(|error| {
-            self.target
-                .request_failure(error)
-                .context("Gateway call failed")
-        })
-    }
-
-    /// Says goodbye.
-    pub(crate) async fn close(self) {
-        self.gateway.close().await;
-    }
-}
-
-/// Reads the value of `--timeout`, in milliseconds.
-pub(crate) fn milliseconds(typed: Option<&str>) -> Result<Duration, Failure> {
-    let number = whole(
-        typed,
-        "milliseconds from 1 to 4294967295, for example 10000",
-    )?;
-    Ok(number.map_or(REQUEST, |ms| Duration::from_millis(ms.into())))
-}
-
-/// Reads the value of `--timeout`, in seconds.
-pub(crate) fn seconds(typed: Option<&str>) -> Result<Option<u32>, Failure> {
-    whole(typed, "seconds from 1 to 4294967295, for example 600")
-}
-
-fn whole(typed: Option<&str>, expected: &str) -> Result<Option<u32>, Failure> {
-    let read = |text: &str| {
-        // `parse` would take a plus sign too.
-        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-        let number = text.parse().ok().filter(|number| *number > 0 && digits);
-        number.ok_or_else(|| Failure::usage(format!("Invalid --timeout. Use {expected}.")))
-    };
-    typed.map(read).transpose()
+fn profile(globals: &Globals) -> Result<Profile, Failure> {
+    Profile::choose(globals.dev, globals.profile.as_deref())
+        .map_err(|fault| Failure::usage(fault.to_string()))
 }
 
 fn secret_failure(fault: &SecretFault) -> Failure {

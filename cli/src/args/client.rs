@@ -53,6 +53,8 @@ macro_rules! client_command {
     };
 }
 
+pub(crate) use client_command;
+
 client_command! {
     /// Call one method of a gateway.
     #[argh(

@@ -1,12 +1,13 @@
 //! Brings the command line into the form that argh reads.
 //!
 //! `--flag=value` becomes two arguments, the words of the command move before their flags, those of
-//! every command before these, and `gateway` alone becomes `gateway run`. Unknown flags and commands
+//! every command before these, `gateway` alone becomes `gateway run`, and another group of commands
+//! alone its help. Unknown flags and commands
 //! are refused here, without their values: one may be a secret with a typing mistake before it.
 
 use std::vec::IntoIter;
 
-use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfoKind};
+use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfoKind, Optionality, SubCommandInfo};
 
 use super::Cli;
 
@@ -14,7 +15,7 @@ const HELP: [&str; 3] = ["-h", "--help", "help"];
 /// How much of an unknown word a message repeats, in characters.
 const SHOWN: usize = 40;
 /// Commands of the published gateway that are still to come.
-const NOT_YET: [&str; 32] = [
+const NOT_YET: [&str; 31] = [
     "agents",
     "approvals",
     "backup",
@@ -26,7 +27,6 @@ const NOT_YET: [&str; 32] = [
     "cron",
     "daemon",
     "dashboard",
-    "devices",
     "directory",
     "docs",
     "doctor",
@@ -58,6 +58,7 @@ const GATEWAY_NOT_YET: [&str; 8] = [
     "uninstall",
     "usage-cost",
 ];
+const DEVICES_NOT_YET: [&str; 1] = ["join-code"];
 
 /// Tells whether `--json` is among the flags, whatever else is wrong.
 pub(super) fn wants_json(args: impl Iterator<Item = String>) -> bool {
@@ -92,7 +93,7 @@ pub(super) fn normalise(args: Vec<String>) -> Result<Vec<String>, String> {
             line.word(&known, arg)?;
         }
     }
-    Ok(line.finish())
+    Ok(line.finish(&known))
 }
 
 /// The flags and commands there are.
@@ -106,6 +107,8 @@ struct Flag {
     long: &'static str,
     short: Option<char>,
     takes_value: bool,
+    /// It may be given more than once.
+    repeats: bool,
     /// It counts for every command.
     global: bool,
 }
@@ -133,14 +136,23 @@ impl Known {
     }
 
     fn has_command(&self, words: &[String], word: &str) -> bool {
+        let below = self.below(words);
+        below.is_some_and(|commands| commands.iter().any(|command| command.name == word))
+    }
+
+    /// Tells whether the words name commands that are parts of one, and not a command by itself.
+    fn is_group(&self, words: &[String]) -> bool {
+        let below = self.below(words);
+        !words.is_empty() && below.is_some_and(|commands| !commands.is_empty())
+    }
+
+    fn below(&self, words: &[String]) -> Option<&[SubCommandInfo]> {
         let mut commands = &self.commands.commands;
         for word in words {
-            match commands.iter().find(|command| command.name == word) {
-                Some(found) => commands = &found.command.commands,
-                None => return false,
-            }
+            let found = commands.iter().find(|command| command.name == word)?;
+            commands = &found.command.commands;
         }
-        commands.iter().any(|command| command.name == word)
+        Some(commands)
     }
 }
 
@@ -154,6 +166,7 @@ fn collect(command: &CommandInfoWithArgs, global: bool, flags: &mut Vec<Flag>) {
             long: flag.long,
             short: flag.short,
             takes_value: matches!(flag.kind, FlagInfoKind::Option { .. }),
+            repeats: flag.optionality == Optionality::Repeating,
             global,
         };
         if !flags.contains(&flag) {
@@ -213,7 +226,7 @@ impl Line {
             &mut self.others
         };
         let is_same = |item: &Item| matches!(item, Item::Flag(other, _) if flag.is(other));
-        if place.iter().any(is_same) {
+        if !flag.repeats && place.iter().any(is_same) {
             return Err(format!("{name} is given twice."));
         }
         place.push(Item::Flag(name, value));
@@ -227,12 +240,12 @@ impl Line {
             self.wants_help = true;
         } else if known.has_command(&self.command, &word) {
             self.command.push(word);
-            self.is_complete = self.command != ["gateway"];
+            self.is_complete = !known.is_group(&self.command);
         } else {
-            let coming: &[&str] = if self.command.is_empty() {
-                &NOT_YET
-            } else {
-                &GATEWAY_NOT_YET
+            let coming: &[&str] = match self.command.first().map(String::as_str) {
+                None => &NOT_YET,
+                Some("gateway") => &GATEWAY_NOT_YET,
+                Some(_) => &DEVICES_NOT_YET,
             };
             let is_coming = coming.contains(&word.as_str());
             self.command.push(shown(&word));
@@ -246,10 +259,11 @@ impl Line {
         Ok(())
     }
 
-    fn finish(mut self) -> Vec<String> {
+    fn finish(mut self, known: &Known) -> Vec<String> {
         if self.command == ["gateway"] && !self.wants_help {
             self.command.push("run".to_owned());
         }
+        self.wants_help |= known.is_group(&self.command);
         let mut args = Vec::new();
         let flat = |args: &mut Vec<String>, item| match item {
             Item::Flag(name, value) => {

@@ -69,6 +69,27 @@ fn gateway_alone_runs_one_unless_it_asks_for_help() {
 }
 
 #[test]
+fn devices_alone_is_its_help() {
+    assert_eq!(good(&["devices"]), ["devices", "--help"]);
+    assert_eq!(
+        good(&["--dev", "devices", "--json"]),
+        ["--dev", "devices", "--help"]
+    );
+    assert_eq!(
+        good(&["devices", "--json", "list"]),
+        ["devices", "list", "--json"]
+    );
+}
+
+#[test]
+fn a_flag_that_may_repeat_is_kept_each_time() {
+    assert_eq!(
+        good(&["devices", "rotate", "--scope=a", "--scope", "b"]),
+        ["devices", "rotate", "--scope", "a", "--scope", "b"]
+    );
+}
+
+#[test]
 fn what_is_not_there_is_refused_by_name() {
     for (args, message) in [
         (
@@ -97,6 +118,14 @@ fn what_is_not_there_is_refused_by_name() {
         (
             &["gateway", "status"],
             "openclaw gateway status is not there yet.",
+        ),
+        (
+            &["devices", "join-code"],
+            "openclaw devices join-code is not there yet.",
+        ),
+        (
+            &["devices", "bogus"],
+            "OpenClaw does not know the command \"devices bogus\".",
         ),
         (
             &["gateway", "--port=1", "stop"],

@@ -1,0 +1,274 @@
+//! The tokens that gateways on other hosts gave to this host's device.
+//!
+//! They lie in `identity/device-auth.json`, for their owner's eyes only; what other programs keep in that file stays.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Where they lie in the state directory.
+const FILE: &str = "identity/device-auth.json";
+/// The member of the file that is ours: address, then role, then token.
+const MEMBER: &str = "gateways";
+/// How large the file may be, in bytes.
+const LIMIT: u64 = 256 * 1024;
+/// The most gateways that are remembered; the one whose token is the oldest makes room.
+const MOST: usize = 64;
+/// The longest token that is kept, in bytes, and the most scopes with it.
+const LONGEST: usize = 1_024;
+const MOST_SCOPES: usize = 32;
+
+/// A token that a gateway gave to a device.
+#[derive(Clone, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Stored {
+    /// The device.
+    pub(super) device_id: String,
+    /// The token.
+    pub(super) token: String,
+    /// What it is known to open.
+    pub(super) scopes: Vec<String>,
+    /// When it was stored, in milliseconds since 1970.
+    #[serde(default)]
+    pub(super) stored_at_ms: u64,
+}
+
+/// The file of a state directory.
+pub(super) struct Tokens {
+    path: PathBuf,
+}
+
+impl Tokens {
+    /// Names the file; it need not be there.
+    pub(super) fn of(state_dir: &Path) -> Self {
+        Self {
+            path: state_dir.join(FILE),
+        }
+    }
+
+    /// Returns where the tokens lie.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Finds the token that a gateway gave for a role. It blocks.
+    pub(super) fn find(&self, gateway: &str, role: &str) -> Result<Option<Stored>, TokensFault> {
+        let file = self.read()?;
+        let found = file
+            .get(MEMBER)
+            .and_then(|gateways| gateways.get(gateway)?.get(role));
+        Ok(found.and_then(|found| Stored::deserialize(found).ok()))
+    }
+
+    /// Stores what a gateway gave for a role, if that is news. It blocks.
+    pub(super) fn put(
+        &self,
+        gateway: &str,
+        role: &str,
+        mut new: Stored,
+    ) -> Result<(), TokensFault> {
+        new.scopes.truncate(MOST_SCOPES);
+        if new.token.is_empty() || new.token.len() > LONGEST {
+            return Ok(());
+        }
+        let mut file = self.read()?;
+        let old = file
+            .get(MEMBER)
+            .and_then(|gateways| Stored::deserialize(gateways.get(gateway)?.get(role)?).ok());
+        if let Some(old) = old.filter(|old| old.token == new.token) {
+            // Hello says what was asked for, and not all that the token opens.
+            for scope in old.scopes.iter().rev() {
+                if !new.scopes.contains(scope) {
+                    new.scopes.insert(0, scope.clone());
+                }
+            }
+            new.scopes.truncate(MOST_SCOPES);
+            if old.device_id == new.device_id
+                && new.scopes.iter().all(|scope| old.scopes.contains(scope))
+            {
+                return Ok(());
+            }
+        }
+        let Ok(new) = serde_json::to_value(&new) else {
+            return Ok(());
+        };
+        let gateways = object(file.entry(MEMBER).or_insert(Value::Null));
+        object(gateways.entry(gateway).or_insert(Value::Null)).insert(role.to_owned(), new);
+        make_room(gateways, gateway);
+        self.write(file)
+    }
+
+    /// Forgets a token, unless another one has taken its place. It blocks.
+    pub(super) fn drop(&self, gateway: &str, role: &str, token: &str) -> Result<(), TokensFault> {
+        let mut file = self.read()?;
+        let gateways = object(file.entry(MEMBER).or_insert(Value::Null));
+        let Some(roles) = gateways.get_mut(gateway).and_then(Value::as_object_mut) else {
+            return Ok(());
+        };
+        if roles
+            .get(role)
+            .is_none_or(|stored| stored["token"] != token)
+        {
+            return Ok(());
+        }
+        roles.remove(role);
+        if roles.is_empty() {
+            gateways.remove(gateway);
+        }
+        self.write(file)
+    }
+
+    fn read(&self) -> Result<Map<String, Value>, TokensFault> {
+        let fault = |kind| TokensFault {
+            path: self.path.clone(),
+            kind,
+        };
+        let file = match fs::metadata(&self.path) {
+            // Opening a pipe would wait for somebody to write into it.
+            Ok(metadata) if !metadata.is_file() || metadata.len() > LIMIT => {
+                return Err(fault(Kind::NotTokens));
+            }
+            Ok(_) => File::open(&self.path),
+            Err(error) => Err(error),
+        };
+        let mut bytes = Vec::new();
+        match file.and_then(|file| file.take(LIMIT + 1).read_to_end(&mut bytes)) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Map::new()),
+            Err(error) => return Err(fault(Kind::Unreadable(error))),
+        }
+        serde_json::from_slice(&bytes).map_err(|_| fault(Kind::NotTokens))
+    }
+
+    fn write(&self, mut file: Map<String, Value>) -> Result<(), TokensFault> {
+        file.entry("version").or_insert_with(|| 1.into());
+        let written = serde_json::to_vec_pretty(&file)
+            .map_err(io::Error::other)
+            .and_then(|mut content| {
+                content.push(b'\n');
+                if content.len() as u64 > LIMIT {
+                    return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+                }
+                replace(&self.path, &content)
+            });
+        written.map_err(|error| TokensFault {
+            path: self.path.clone(),
+            kind: Kind::Unwritable(error),
+        })
+    }
+}
+
+/// Why tokens cannot be read or kept.
+#[derive(Debug)]
+pub(super) struct TokensFault {
+    path: PathBuf,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Unreadable(io::Error),
+    NotTokens,
+    Unwritable(io::Error),
+}
+
+impl fmt::Display for TokensFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.kind {
+            Kind::Unreadable(error) => write!(
+                f,
+                "cannot read the device tokens in {path}: {error}; check its owner and permissions"
+            ),
+            Kind::NotTokens => write!(
+                f,
+                "{path} does not hold device tokens; move it away, and connect with the gateway's secret once"
+            ),
+            Kind::Unwritable(error) => write!(
+                f,
+                "cannot keep the device token in {path}: {error}; check the state directory's owner and permissions"
+            ),
+        }
+    }
+}
+
+/// The object that a value is, or is from now on.
+fn object(value: &mut Value) -> &mut Map<String, Value> {
+    if !value.is_object() {
+        *value = Value::Object(Map::new());
+    }
+    match value {
+        Value::Object(object) => object,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            unreachable!("it was made one")
+        }
+    }
+}
+
+fn make_room(gateways: &mut Map<String, Value>, newest: &str) {
+    let age = |roles: &Value| {
+        let times = roles.as_object().into_iter().flat_map(Map::values);
+        times
+            .filter_map(|stored| stored["storedAtMs"].as_u64())
+            .max()
+    };
+    while gateways.len() > MOST {
+        let oldest = gateways
+            .iter()
+            .filter(|(gateway, _)| *gateway != newest)
+            .min_by_key(|(_, roles)| age(roles))
+            .map(|(gateway, _)| gateway.clone());
+        let Some(oldest) = oldest else { return };
+        gateways.remove(&oldest);
+    }
+}
+
+/// Replaces a file that only its owner may read, whole or not at all.
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let Some(dir) = path.parent() else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt as _;
+        builder.mode(0o700);
+    }
+    builder.create(dir)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let temporary = dir.join(format!(
+        ".device-auth-{}-{:x}",
+        std::process::id(),
+        now.map_or(0, |now| now.as_nanos())
+    ));
+    let done = write_private(&temporary, content).and_then(|()| fs::rename(&temporary, path));
+    if done.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    done?;
+    #[cfg(unix)]
+    File::open(dir)?.sync_all()?;
+    Ok(())
+}
+
+fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    let mut file = options.open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests;
