@@ -54,7 +54,11 @@ impl Typed {
             Err(EarlyExit {
                 output,
                 status: Err(()),
-            }) => Err(unreadable(output.trim_end())),
+            }) => {
+                let command = normalise::command(&args);
+                Err(Failure::usage(output.trim_end())
+                    .hint(format!("{NAME}{command} --help shows what it takes.")))
+            }
         }
     }
 }

@@ -271,6 +271,9 @@ impl Target {
             let identity = own.identity()?;
             identity.device_id().clone_into(&mut device_id);
             builder = builder.device(device::signer(identity));
+            if let Some(name) = device::host_name() {
+                builder = builder.display_name(name);
+            }
         }
         if let Some(stored) = stored {
             builder = builder.device_token(&stored.token);

@@ -15,13 +15,16 @@ use support::{Done, Home, Running};
 mod support;
 
 const SECRET: &str = "hunter2-hunter2";
-const CLIENTS: [&str; 6] = [
+const CLIENTS: [&str; 9] = [
     "health",
     "status",
     "gateway health",
     "gateway probe",
     "gateway call health",
     "agent --message hi",
+    "devices list",
+    "devices approve",
+    "qr",
 ];
 
 #[test]
@@ -166,6 +169,31 @@ fn a_wrong_command_line_exits_2() {
         (
             "health --url ws://u:hunter2-hunter2@host --token x",
             "credentials in it",
+        ),
+        (
+            "devices reject",
+            "requestId\nopenclaw devices reject --help shows what it takes.\n",
+        ),
+        ("devices remove", "deviceId"),
+        ("devices rename --device x", "--name"),
+        ("devices rename --device x --name=", "Invalid --name."),
+        ("devices rotate --device x", "--role"),
+        (
+            "devices rotate --device x --role y --scope a --no-scopes",
+            "--scope and --no-scopes exclude each other",
+        ),
+        (
+            "devices clear --pending",
+            "Refusing to clear pairing table without --yes\n",
+        ),
+        (
+            "devices bogus",
+            "does not know the command \"devices bogus\"",
+        ),
+        ("qr --url=", "Invalid --url."),
+        (
+            "qr --token hunter2-hunter2 --password x",
+            "exclude each other",
         ),
         ("--profile=../x health", "Invalid --profile."),
         (

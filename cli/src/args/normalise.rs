@@ -96,6 +96,25 @@ pub(super) fn normalise(args: Vec<String>) -> Result<Vec<String>, String> {
     Ok(line.finish(&known))
 }
 
+/// Returns the words of the command in arguments of argh's form, each after a space.
+pub(super) fn command(args: &[&str]) -> String {
+    let known = Known::all();
+    let mut words = Vec::new();
+    let mut args = args.iter().copied();
+    while let Some(arg) = args.next() {
+        if known.has_command(&words, arg) {
+            words.push(arg.to_owned());
+        } else if let Some(flag) = known.find(arg).filter(|flag| flag.global) {
+            if flag.takes_value {
+                args.next();
+            }
+        } else {
+            break;
+        }
+    }
+    words.iter().map(|word| format!(" {word}")).collect()
+}
+
 /// The flags and commands there are.
 struct Known {
     flags: Vec<Flag>,

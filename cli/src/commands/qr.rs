@@ -63,7 +63,12 @@ pub(super) fn run(globals: &Globals, mut args: Qr) -> Result<Exit, Failure> {
         let session = target.connect(&[ADMIN], within).await?;
         let answer = session.ask_with("device.pair.setupCode", params).await;
         session.close().await;
-        answer
+        answer.map_err(|failure| match failure.exit {
+            Exit::Failure => failure.hint(
+                "Pass --url with the address at which the device reaches the gateway, for example wss://gateway.example.",
+            ),
+            _ => failure,
+        })
     })?;
     let setup: Setup = answer.read().map_err(|_| {
         Failure::other("The gateway's answer to device.pair.setupCode cannot be read.")

@@ -114,6 +114,18 @@ struct Given {
     scopes: Vec<String>,
 }
 
+/// Returns what operators may know this host by.
+pub(super) fn host_name() -> Option<String> {
+    #[cfg(unix)]
+    {
+        let system = rustix::system::uname();
+        let name = system.nodename().to_str().ok()?;
+        Some(name.to_owned()).filter(|name| !name.is_empty())
+    }
+    #[cfg(not(unix))]
+    std::env::var("COMPUTERNAME").ok()
+}
+
 /// Lets a key sign for a connection.
 pub(super) fn signer(identity: Identity) -> Device {
     let (id, key) = (

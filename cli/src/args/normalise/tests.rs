@@ -69,6 +69,20 @@ fn gateway_alone_runs_one_unless_it_asks_for_help() {
 }
 
 #[test]
+fn the_command_is_found_behind_what_counts_for_all() {
+    for (args, words) in [
+        (
+            &["--dev", "devices", "reject", "--json"][..],
+            " devices reject",
+        ),
+        (&["--profile", "agent", "health", "status"], " health"),
+        (&["--dev"], ""),
+    ] {
+        assert_eq!(command(args), words);
+    }
+}
+
+#[test]
 fn devices_alone_is_its_help() {
     assert_eq!(good(&["devices"]), ["devices", "--help"]);
     assert_eq!(

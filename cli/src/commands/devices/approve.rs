@@ -113,6 +113,7 @@ fn describe(listing: &Listing, request: &Request) -> String {
     let approved = listing.device(request.device_id());
     let rows = [
         ("Device", Some(request.name())),
+        ("Device ID", Some(output::line(request.device_id()))),
         ("Requested", Some(request.access().words())),
         ("Approved", approved.map(|device| device.access().words())),
         ("IP", request.remote_ip().map(output::line)),

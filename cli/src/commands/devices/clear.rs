@@ -3,7 +3,7 @@
 use openclaw_protocol_core::json::{Json, Object};
 use openclaw_runtime_smol::client::RequestError;
 
-use super::listing::Listing;
+use super::listing::{Listing, Request};
 use crate::args::{Clear, Globals};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -39,7 +39,7 @@ pub(super) fn run(globals: &Globals, mut args: Clear) -> Result<Exit, Failure> {
         // Removing our own device ends this connection.
         devices.sort_by_key(|id| Some(*id) == own.as_deref());
         let requests = listing.pending.iter().filter(|_| args.pending);
-        let requests: Vec<&str> = requests.map(super::listing::Request::id).collect();
+        let requests: Vec<&str> = requests.map(Request::id).collect();
         let session = target
             .connect(&target.scopes_over_devices(), within)
             .await?;

@@ -2,15 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::listing::{Listing, or_none};
+use super::listing::{Listing, Token, or_none, short_id};
 use crate::args::{Globals, List};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, Table};
 use crate::target::milliseconds;
-
-/// How much of a device's id is enough to know it by.
-const SHORT_ID: usize = 12;
 
 /// Lists who waits, and who is paired.
 pub(super) fn run(globals: &Globals, mut args: List) -> Result<Exit, Failure> {
@@ -79,14 +76,14 @@ fn paired(listing: &Listing) -> Option<String> {
     let mut table = Table::new(["Device", "Device ID", "Roles", "Scopes", "Tokens", "IP"]);
     let mut ids = String::new();
     for device in &listing.paired {
-        let token = |token: &super::listing::Token| {
+        let token = |token: &Token| {
             let note = if token.is_revoked() { " (revoked)" } else { "" };
             format!("{}{note}", token.role)
         };
         let tokens: Vec<String> = device.tokens.iter().map(token).collect();
         table.row([
             device.name(),
-            output::short(&device.device_id, SHORT_ID),
+            short_id(&device.device_id),
             device.access().role_words(),
             device.access().scope_words(),
             or_none(&tokens.join(", ")),

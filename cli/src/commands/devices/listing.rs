@@ -13,6 +13,8 @@ use crate::target::Target;
 
 /// How much of a name is shown, in characters.
 const NAME: usize = 32;
+/// How much of a device's id is enough to know it by.
+const SHORT_ID: usize = 12;
 
 /// What `device.pair.list` answers.
 pub(super) struct Listing {
@@ -198,8 +200,10 @@ impl Request {
 
     /// Names the device, and tells from where it is.
     pub(super) fn name(&self) -> String {
-        let name = self.said.display_name.as_deref();
-        let name = output::short(name.unwrap_or(self.device_id()), NAME);
+        let name = match self.said.display_name.as_deref() {
+            Some(name) => output::short(name, NAME),
+            None => short_id(self.device_id()),
+        };
         match self.remote_ip() {
             Some(ip) => format!("{name} · {}", output::short(ip, NAME)),
             None => name,
@@ -220,7 +224,10 @@ impl Device {
     pub(super) fn name(&self) -> String {
         let names = [&self.operator_label, &self.display_name, &self.client_id];
         let name = names.into_iter().find_map(|name| name.as_deref());
-        output::short(name.unwrap_or(&self.device_id), NAME)
+        name.map_or_else(
+            || short_id(&self.device_id),
+            |name| output::short(name, NAME),
+        )
     }
 
     /// Returns what it was approved for; a role whose token was taken back is none.
@@ -322,6 +329,11 @@ impl Access<'_> {
         let known = |scope: &&String| scopes::unknown(std::slice::from_ref(*scope)).is_none();
         self.scopes.iter().filter(known).map(String::as_str)
     }
+}
+
+/// Returns what a device is known by.
+pub(super) fn short_id(device_id: &str) -> String {
+    output::short(device_id, SHORT_ID)
 }
 
 /// Returns words for a list that may be empty.

@@ -117,6 +117,8 @@ fn the_oldest_gateway_makes_room_and_what_is_too_long_is_not_kept() {
     assert!(token_of(&tokens, &format!("ws://gateway:{MOST}")).is_some());
     assert!(token_of(&tokens, "ws://gateway:0").is_some());
     let long = "x".repeat(LONGEST + 1);
-    tokens.put(URL, "operator", stored(&long, &[])).unwrap();
-    assert_eq!(token_of(&tokens, URL), None);
+    tokens
+        .put("ws://long:1", "operator", stored(&long, &[]))
+        .unwrap();
+    assert_eq!(token_of(&tokens, "ws://long:1"), None);
 }
