@@ -189,6 +189,14 @@ impl Failure {
         self
     }
 
+    /// Adds a line for people where the gateway said no to what it was asked.
+    pub(crate) fn hint_if_answered(self, hint: impl FnOnce() -> String) -> Self {
+        match self.said.kind {
+            Kind::Request if self.exit == Exit::Failure => self.hint(hint()),
+            Kind::Request | Kind::Cli | Kind::Transport => self,
+        }
+    }
+
     /// Adds a member to the document, beside `error`.
     pub(crate) fn beside(mut self, name: &'static str, value: impl Into<Json>) -> Self {
         self.said.beside.push((name, value.into()));

@@ -314,6 +314,10 @@ impl Target {
         }
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the enum may grow, and the failure says what it is"
+    )]
     fn connect_failure(&self, error: &ConnectError) -> Failure {
         if let ConnectError::Url(fault) = error {
             return match &self.source {
@@ -329,7 +333,9 @@ impl Target {
         let failure = match error {
             ConnectError::Refused(shape) => self.refused(shape, failure),
             ConnectError::Unreachable { .. } => failure.hints(self.start()),
-            _ if failure.exit == Exit::Refused => failure.hints(self.credentials()),
+            ConnectError::Closed { .. } if failure.exit == Exit::Refused => {
+                failure.hints(self.credentials())
+            }
             _ => failure,
         };
         failure.hints(self.details())

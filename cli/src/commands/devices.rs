@@ -154,13 +154,8 @@ fn change(
 ) -> Result<Exit, Failure> {
     let target = super::target(globals, flags)?;
     let scopes = target.scopes_over_devices();
-    let answer =
-        smol::block_on(call(&target, &scopes, within, method, params)).map_err(|failure| {
-            match failure.exit {
-                Exit::Failure => failure.hint(see_list(&target)),
-                _ => failure,
-            }
-        })?;
+    let answer = smol::block_on(call(&target, &scopes, within, method, params))
+        .map_err(|failure| failure.hint_if_answered(|| see_list(&target)))?;
     if flags.json {
         output::json(&answer)?;
     } else {

@@ -63,11 +63,10 @@ pub(super) fn run(globals: &Globals, mut args: Qr) -> Result<Exit, Failure> {
         let session = target.connect(&[ADMIN], within).await?;
         let answer = session.ask_with("device.pair.setupCode", params).await;
         session.close().await;
-        answer.map_err(|failure| match failure.exit {
-            Exit::Failure => failure.hint(
-                "Pass --url with the address at which the device reaches the gateway, for example wss://gateway.example.",
-            ),
-            _ => failure,
+        answer.map_err(|failure| {
+            failure.hint_if_answered(|| {
+                "Pass --url with the address at which the device reaches the gateway, for example wss://gateway.example.".to_owned()
+            })
         })
     })?;
     let setup: Setup = answer.read().map_err(|_| {
