@@ -22,11 +22,13 @@ use crate::failure::Failure;
 mod address;
 mod device;
 mod refusal;
+mod scopes;
 mod session;
 mod tokens;
 mod wait;
 
 use device::Own;
+pub(crate) use scopes::{ADMIN, LOOK, PAIRING, RUN};
 pub(crate) use session::Session;
 pub(crate) use wait::{REQUEST, milliseconds, seconds};
 
@@ -35,24 +37,6 @@ const NEAR: Duration = Duration::from_secs(1);
 const FAR: Duration = Duration::from_secs(5);
 /// How long the gateway may take to answer our close.
 const CLOSE: Duration = Duration::from_millis(250);
-/// What a command that only looks asks for.
-pub(crate) const LOOK: [&str; 1] = ["operator.read"];
-/// What a command that asks for devices asks for.
-pub(crate) const PAIRING: &str = "operator.pairing";
-/// What a command asks for that may do anything.
-pub(crate) const ADMIN: &str = "operator.admin";
-/// What a command that runs an agent asks for.
-pub(crate) const RUN: [&str; 2] = ["operator.read", "operator.write"];
-/// What `gateway call`, which may call anything, and `gateway probe`, which tells what may be
-/// called, ask for.
-pub(crate) const ANYTHING: [&str; 5] = [
-    "operator.admin",
-    "operator.read",
-    "operator.write",
-    "operator.approvals",
-    "operator.pairing",
-];
-
 /// A gateway to talk to.
 pub(crate) struct Target {
     url: String,
@@ -214,20 +198,6 @@ impl Target {
         }
     }
 
-    /// Returns what to ask for in order to decide over devices: without `operator.admin` a device's token does so over
-    /// that device alone.
-    pub(crate) fn scopes_over_devices(&self) -> Vec<&'static str> {
-        let is_admin = self.stored().is_some_and(|(_, stored)| {
-            let mut scopes = stored.scopes.iter();
-            scopes.any(|scope| scope == ADMIN)
-        });
-        if is_admin {
-            vec![PAIRING, ADMIN]
-        } else {
-            vec![PAIRING]
-        }
-    }
-
     /// Returns the device as which this connects, if it does so as one.
     pub(crate) fn own_device(&self) -> Option<String> {
         let identity = self.own.as_ref()?.identity().ok()?;
@@ -242,17 +212,10 @@ impl Target {
     ) -> Result<Session<'_>, Failure> {
         let is_local = matches!(self.source, Source::Local { .. });
         let stored = self.stored().map(|(_, stored)| stored);
-        // What a token opens is known, and it opens nothing where more is asked for.
-        let scopes: Vec<&str> = match stored {
-            Some(stored) if scopes == ANYTHING => {
-                stored.scopes.iter().map(String::as_str).collect()
-            }
-            Some(_) | None => scopes.to_vec(),
-        };
         let mut builder = Gateway::builder(&self.url)
             .client("cli", "cli")
             .client_version(VERSION)
-            .scopes(scopes)
+            .scopes(scopes.iter().copied())
             .connect_timeout(within.min(if is_local { NEAR } else { FAR }))
             .timeouts(Timeouts {
                 handshake: within,

@@ -7,7 +7,7 @@ use crate::args::{Call, Globals};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
-use crate::target::{ANYTHING, Session, milliseconds};
+use crate::target::{Session, milliseconds};
 
 const FAILED: &str = "Gateway call failed";
 
@@ -24,7 +24,9 @@ pub(super) fn run(globals: &Globals, mut args: Call) -> Result<Exit, Failure> {
     };
     let target = super::target(globals, &flags)?;
     let answer = smol::block_on(async {
-        let session = target.connect(&ANYTHING, within).await?;
+        let session = target
+            .connect(&target.scopes_for(&args.method), within)
+            .await?;
         let answer = ask(&session, &args.method, params, args.expect_final).await;
         session.close().await;
         answer.map_err(|error| target.request_failure(error).context(FAILED))

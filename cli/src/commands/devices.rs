@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::target::{ADMIN, PAIRING, Target, milliseconds};
 
+mod access;
 mod approve;
 mod clear;
 mod list;
@@ -119,7 +120,9 @@ fn rotate(globals: &Globals, mut args: Rotate) -> Result<Exit, Failure> {
             Some(wanted) => params.texts("scopes", wanted),
             None => params,
         };
-        let answer = call(&target, &scopes, within, "device.token.rotate", params).await?;
+        let answer = call(&target, &scopes, within, "device.token.rotate", params)
+            .await
+            .map_err(|failure| failure.hint_if_answered(|| see_list(&target)))?;
         target.keep_rotated(&answer);
         output::json(&answer)?;
         Ok(Exit::Ok)
@@ -137,7 +140,9 @@ fn revoke(globals: &Globals, mut args: Revoke) -> Result<Exit, Failure> {
         let params = Object::new()
             .text("deviceId", &device.device_id)
             .text("role", &args.role);
-        let answer = call(&target, &scopes, within, "device.token.revoke", params).await?;
+        let answer = call(&target, &scopes, within, "device.token.revoke", params)
+            .await
+            .map_err(|failure| failure.hint_if_answered(|| see_list(&target)))?;
         output::json(&answer)?;
         Ok(Exit::Ok)
     })

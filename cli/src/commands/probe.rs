@@ -6,14 +6,14 @@ use crate::args::{Globals, Probe};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
-use crate::target::{ANYTHING, Session, Target, milliseconds};
+use crate::target::{Session, Target, milliseconds};
 
 /// Connects, tells what came of it, and leaves.
 pub(super) fn run(globals: &Globals, mut args: Probe) -> Result<Exit, Failure> {
     let flags = args.client();
     let within = milliseconds(args.timeout.as_deref())?;
     let target = super::target(globals, &flags)?;
-    match smol::block_on(target.connect(&ANYTHING, within)) {
+    match smol::block_on(target.connect(&target.scopes_to_probe(), within)) {
         Ok(session) => {
             if flags.json {
                 output::json(&found(&session))?;

@@ -152,3 +152,32 @@ fn a_timeout_is_a_whole_number_from_1() {
         assert!(seconds(Some(typed)).is_err(), "{typed}");
     }
 }
+
+#[test]
+fn a_gateway_elsewhere_gets_the_token_that_it_gave_where_no_secret_is_named_for_it() {
+    let mut host = Host::new();
+    let dir = host.home.path().join(".openclaw/identity");
+    fs::create_dir_all(&dir).unwrap();
+    let kept = r#"{"gateways": {"ws://elsewhere:9": {"operator":
+        {"deviceId": "d", "token": "hunter2", "scopes": ["operator.read"]}}}}"#;
+    fs::write(dir.join("device-auth.json"), kept).unwrap();
+    host.flags.url = Some("ws://ELSEWHERE:9/".to_owned());
+    let (url, source, auth) = host.chosen();
+    assert_eq!((&*url, source), ("ws://ELSEWHERE:9", "cli --url"));
+    assert!(auth.starts_with("device token from /") && auth.ends_with("device-auth.json"));
+    assert_eq!(host.choose().ok().unwrap().scopes_for("agent"), LOOK);
+
+    host.flags.token = Some("x".to_owned());
+    assert_eq!(host.chosen().2, "token from --token");
+    let target = host.choose().ok().unwrap();
+    assert_eq!(target.scopes_for("agent"), ["operator.write"]);
+    assert_eq!(target.scopes_for("unheard.of"), [ADMIN]);
+    assert!(target.scopes_for("health").is_empty());
+    assert_eq!(target.scopes_to_probe(), LOOK);
+
+    host.flags.token = None;
+    for other in ["ws://elsewhere:8", "ws://127.0.0.1:9"] {
+        host.flags.url = Some(other.to_owned());
+        assert_eq!(host.fault().exit, Exit::Usage, "{other}");
+    }
+}

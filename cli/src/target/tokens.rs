@@ -2,6 +2,7 @@
 //!
 //! They lie in `identity/device-auth.json`, for their owner's eyes only; what other programs keep in that file stays.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -13,7 +14,7 @@ use serde_json::{Map, Value};
 
 /// Where they lie in the state directory.
 const FILE: &str = "identity/device-auth.json";
-/// The member of the file that is ours: address, then role, then token.
+/// The member of the file that is ours.
 const MEMBER: &str = "gateways";
 /// How large the file may be, in bytes.
 const LIMIT: u64 = 256 * 1024;
@@ -38,6 +39,9 @@ pub(super) struct Stored {
     pub(super) stored_at_ms: u64,
 }
 
+/// Tokens by gateway and role; what is no token stays as it is.
+type Gateways = BTreeMap<String, BTreeMap<String, Value>>;
+
 /// The file of a state directory.
 pub(super) struct Tokens {
     path: PathBuf,
@@ -58,11 +62,8 @@ impl Tokens {
 
     /// Finds the token that a gateway gave for a role. It blocks.
     pub(super) fn find(&self, gateway: &str, role: &str) -> Result<Option<Stored>, TokensFault> {
-        let file = self.read()?;
-        let found = file
-            .get(MEMBER)
-            .and_then(|gateways| gateways.get(gateway)?.get(role));
-        Ok(found.and_then(|found| Stored::deserialize(found).ok()))
+        let mut file = self.read()?;
+        Ok(stored(&take(&mut file), gateway, role))
     }
 
     /// Stores what a gateway gave for a role, if that is news. It blocks.
@@ -72,55 +73,41 @@ impl Tokens {
         role: &str,
         mut new: Stored,
     ) -> Result<(), TokensFault> {
-        new.scopes.truncate(MOST_SCOPES);
         if new.token.is_empty() || new.token.len() > LONGEST {
             return Ok(());
         }
         let mut file = self.read()?;
-        let old = file
-            .get(MEMBER)
-            .and_then(|gateways| Stored::deserialize(gateways.get(gateway)?.get(role)?).ok());
-        if let Some(old) = old.filter(|old| old.token == new.token) {
+        let mut gateways = take(&mut file);
+        if let Some(old) = stored(&gateways, gateway, role).filter(|old| old.token == new.token) {
             // Hello says what was asked for, and not all that the token opens.
-            for scope in old.scopes.iter().rev() {
-                if !new.scopes.contains(scope) {
-                    new.scopes.insert(0, scope.clone());
-                }
-            }
-            new.scopes.truncate(MOST_SCOPES);
-            if old.device_id == new.device_id
-                && new.scopes.iter().all(|scope| old.scopes.contains(scope))
-            {
+            new.scopes.retain(|scope| !old.scopes.contains(scope));
+            if old.device_id == new.device_id && new.scopes.is_empty() {
                 return Ok(());
             }
+            new.scopes.splice(0..0, old.scopes);
         }
+        new.scopes.truncate(MOST_SCOPES);
         let Ok(new) = serde_json::to_value(&new) else {
             return Ok(());
         };
-        let gateways = object(file.entry(MEMBER).or_insert(Value::Null));
-        object(gateways.entry(gateway).or_insert(Value::Null)).insert(role.to_owned(), new);
-        make_room(gateways, gateway);
-        self.write(file)
+        let roles = gateways.entry(gateway.to_owned()).or_default();
+        roles.insert(role.to_owned(), new);
+        make_room(&mut gateways, gateway);
+        self.write(file, &gateways)
     }
 
     /// Forgets a token, unless another one has taken its place. It blocks.
     pub(super) fn drop(&self, gateway: &str, role: &str, token: &str) -> Result<(), TokensFault> {
         let mut file = self.read()?;
-        let gateways = object(file.entry(MEMBER).or_insert(Value::Null));
-        let Some(roles) = gateways.get_mut(gateway).and_then(Value::as_object_mut) else {
-            return Ok(());
-        };
-        if roles
-            .get(role)
-            .is_none_or(|stored| stored["token"] != token)
-        {
+        let mut gateways = take(&mut file);
+        if stored(&gateways, gateway, role).is_none_or(|stored| stored.token != token) {
             return Ok(());
         }
-        roles.remove(role);
-        if roles.is_empty() {
-            gateways.remove(gateway);
+        if let Some(roles) = gateways.get_mut(gateway) {
+            roles.remove(role);
         }
-        self.write(file)
+        gateways.retain(|_, roles| !roles.is_empty());
+        self.write(file, &gateways)
     }
 
     fn read(&self) -> Result<Map<String, Value>, TokensFault> {
@@ -145,9 +132,13 @@ impl Tokens {
         serde_json::from_slice(&bytes).map_err(|_| fault(Kind::NotTokens))
     }
 
-    fn write(&self, mut file: Map<String, Value>) -> Result<(), TokensFault> {
+    fn write(&self, mut file: Map<String, Value>, gateways: &Gateways) -> Result<(), TokensFault> {
         file.entry("version").or_insert_with(|| 1.into());
-        let written = serde_json::to_vec_pretty(&file)
+        let written = serde_json::to_value(gateways)
+            .and_then(|gateways| {
+                file.insert(MEMBER.to_owned(), gateways);
+                serde_json::to_vec_pretty(&file)
+            })
             .map_err(io::Error::other)
             .and_then(|mut content| {
                 content.push(b'\n');
@@ -197,22 +188,19 @@ impl fmt::Display for TokensFault {
     }
 }
 
-/// The object that a value is, or is from now on.
-fn object(value: &mut Value) -> &mut Map<String, Value> {
-    if !value.is_object() {
-        *value = Value::Object(Map::new());
-    }
-    match value {
-        Value::Object(object) => object,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            unreachable!("it was made one")
-        }
-    }
+/// Takes our member out of the file; one of another form counts as none.
+fn take(file: &mut Map<String, Value>) -> Gateways {
+    let gateways = file.remove(MEMBER).unwrap_or_default();
+    serde_json::from_value(gateways).unwrap_or_default()
 }
 
-fn make_room(gateways: &mut Map<String, Value>, newest: &str) {
-    let age = |roles: &Value| {
-        let times = roles.as_object().into_iter().flat_map(Map::values);
+fn stored(gateways: &Gateways, gateway: &str, role: &str) -> Option<Stored> {
+    Stored::deserialize(gateways.get(gateway)?.get(role)?).ok()
+}
+
+fn make_room(gateways: &mut Gateways, newest: &str) {
+    let age = |roles: &BTreeMap<String, Value>| {
+        let times = roles.values();
         times
             .filter_map(|stored| stored["storedAtMs"].as_u64())
             .max()

@@ -52,7 +52,9 @@ async fn approve(
         scopes.push(ADMIN);
     }
     let params = Object::new().text("requestId", request.id());
-    let answer = super::call(target, &scopes, within, "device.pair.approve", params).await?;
+    let answer = super::call(target, &scopes, within, "device.pair.approve", params)
+        .await
+        .map_err(|failure| failure.hint_if_answered(|| super::see_list(target)))?;
     if flags.json {
         output::json(&answer)?;
     } else {

@@ -2,7 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::listing::{Listing, Token, or_none, short_id};
+use super::access::or_none;
+use super::listing::{Listing, Token, short_id};
 use crate::args::{Globals, List};
 use crate::exit::Exit;
 use crate::failure::Failure;

@@ -7,6 +7,7 @@ use openclaw_protocol_core::json::{Json, Object};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::access::{Access, Kind};
 use crate::failure::Failure;
 use crate::output;
 use crate::target::Target;
@@ -82,25 +83,6 @@ pub(super) struct Token {
     #[serde(default)]
     pub(super) scopes: Vec<String>,
     revoked_at_ms: Option<u64>,
-}
-
-/// What a request is to somebody who decides over it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// The device is not known.
-    New,
-    /// It asks for another role.
-    Role,
-    /// It asks for more scopes.
-    Scope,
-    /// It asks for nothing new.
-    Again,
-}
-
-/// Roles, and the scopes with them.
-pub(super) struct Access<'a> {
-    roles: Vec<&'a str>,
-    scopes: &'a [String],
 }
 
 impl Listing {
@@ -253,96 +235,9 @@ impl Token {
     }
 }
 
-impl Kind {
-    /// Returns the word for scripts.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::New => "new-pairing",
-            Self::Role => "role-upgrade",
-            Self::Scope => "scope-upgrade",
-            Self::Again => "re-approval",
-        }
-    }
-
-    /// Returns the words for people.
-    pub(super) fn words(self) -> &'static str {
-        match self {
-            Self::New => "new pairing",
-            Self::Role => "role upgrade",
-            Self::Scope => "scope upgrade",
-            Self::Again => "re-approval",
-        }
-    }
-
-    /// Says what approving it means.
-    pub(super) fn note(self) -> &'static str {
-        match self {
-            Self::New => "First-time device pairing request.",
-            Self::Role => "The device is paired already, and asks for another role.",
-            Self::Scope => "The device is paired already, and asks for more scopes.",
-            Self::Again => "The device is paired already, and has to be approved again.",
-        }
-    }
-}
-
-impl Access<'_> {
-    /// Returns it for people.
-    pub(super) fn words(&self) -> String {
-        let mut parts = Vec::new();
-        if !self.roles.is_empty() {
-            parts.push(format!("roles: {}", self.roles.join(", ")));
-        }
-        if !self.scopes.is_empty() {
-            parts.push(format!("scopes: {}", self.scope_words()));
-        }
-        if parts.is_empty() {
-            "none".to_owned()
-        } else {
-            output::line(&parts.join("; "))
-        }
-    }
-
-    /// Returns the roles for people.
-    pub(super) fn role_words(&self) -> String {
-        or_none(&self.roles.join(", "))
-    }
-
-    /// Returns the scopes for people, with those that greater ones imply.
-    pub(super) fn scope_words(&self) -> String {
-        or_none(&scopes::expanded(self.scopes).join(", "))
-    }
-
-    /// Returns it for scripts.
-    pub(super) fn object(&self) -> Object {
-        Object::new()
-            .texts("roles", &self.roles)
-            .texts("scopes", self.scopes)
-    }
-
-    /// Tells whether there is a role that only administrators may give.
-    pub(super) fn is_for_admins(&self) -> bool {
-        self.roles.iter().any(|role| *role != "operator")
-    }
-
-    /// Returns the scopes that a gateway may know.
-    pub(super) fn known_scopes(&self) -> impl Iterator<Item = &str> {
-        let known = |scope: &&String| scopes::unknown(std::slice::from_ref(*scope)).is_none();
-        self.scopes.iter().filter(known).map(String::as_str)
-    }
-}
-
 /// Returns what a device is known by.
 pub(super) fn short_id(device_id: &str) -> String {
     output::short(device_id, SHORT_ID)
-}
-
-/// Returns words for a list that may be empty.
-pub(super) fn or_none(words: &str) -> String {
-    if words.is_empty() {
-        "none".to_owned()
-    } else {
-        output::line(words)
-    }
 }
 
 fn roles<'a>(roles: &'a [String], role: Option<&'a str>) -> Vec<&'a str> {
