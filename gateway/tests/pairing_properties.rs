@@ -75,11 +75,17 @@ struct World {
     now_ms: u64,
     chance: u8,
     /// Every token that a device ever got.
-    tokens: BTreeMap<usize, Vec<String>>,
+    tokens: BTreeMap<usize, BTreeSet<String>>,
     /// Tokens that must not open anything.
     dead: BTreeSet<String>,
     /// What was approved for each device, as its approvers said it.
     approved: BTreeMap<usize, Vec<String>>,
+    /// The devices that do not know the token that was made for them.
+    untold: BTreeSet<usize>,
+    /// The devices whose token was not taken back.
+    live: BTreeSet<usize>,
+    /// What the token that a device has now opens, as whoever made it said.
+    opens: BTreeMap<usize, Vec<String>>,
 }
 
 fn client(platform: bool) -> Client {
@@ -118,6 +124,9 @@ impl World {
             tokens: BTreeMap::new(),
             dead: BTreeSet::new(),
             approved: BTreeMap::new(),
+            untold: BTreeSet::new(),
+            live: BTreeSet::new(),
+            opens: BTreeMap::new(),
         }
     }
 
@@ -145,14 +154,10 @@ impl World {
         found.map(|request| (request.id.clone(), request.scopes.clone()))
     }
 
-    /// Every token of a device but the one that it has now.
+    /// Every token that a device got so far opens nothing from now on.
     fn bury(&mut self, device: usize) {
-        let own = self.tokens.get(&device).cloned().unwrap_or_default();
-        let id = proof(device).id;
-        self.dead.extend(
-            own.into_iter()
-                .filter(|text| !self.pairings.is_token(&id, Role::Operator, text)),
-        );
+        let own = self.tokens.get(&device).cloned();
+        self.dead.extend(own.unwrap_or_default());
     }
 
     fn step(&mut self, step: &Step) {
@@ -187,7 +192,11 @@ impl World {
                 );
                 if let Ok(decision) = decided {
                     self.make(decision);
-                    self.approved.entry(*device).or_default().extend(wanted);
+                    let approved = self.approved.entry(*device).or_default();
+                    approved.extend(wanted);
+                    self.opens.insert(*device, approved.clone());
+                    self.live.insert(*device);
+                    self.untold.insert(*device);
                     self.bury(*device);
                 }
             }
@@ -233,7 +242,10 @@ impl World {
                         decision.outcome.token.is_none(),
                         "it is for the device alone"
                     );
-                    self.make(decision);
+                    let rotated = self.make(decision);
+                    self.opens.insert(*device, rotated.scopes);
+                    self.live.insert(*device);
+                    self.untold.insert(*device);
                     self.bury(*device);
                 }
             }
@@ -252,6 +264,7 @@ impl World {
                             .any(|notice| matches!(notice, Notice::Ended { .. }))
                     );
                     self.make(decision);
+                    self.live.remove(device);
                     self.bury(*device);
                 }
             }
@@ -265,6 +278,8 @@ impl World {
                 if let Ok(decision) = self.pairings.remove(&id, manager, self.now_ms) {
                     self.make(decision);
                     self.approved.remove(device);
+                    self.live.remove(device);
+                    self.opens.remove(device);
                     self.bury(*device);
                     assert!(self.waiting(*device).is_none(), "its request goes with it");
                 }
@@ -282,7 +297,7 @@ impl World {
         platform: bool,
     ) {
         let own = self.tokens.entry(device).or_default();
-        let text = token.and_then(|which| own.get(which).cloned());
+        let text = token.and_then(|which| own.iter().nth(which).cloned());
         if token.is_some() && text.is_none() {
             return;
         }
@@ -312,30 +327,50 @@ impl World {
         let Ok(admitted) = outcome else {
             return;
         };
+        let own = self.tokens.entry(device).or_default();
+        let is_new = !own.contains(&admitted.token);
+        let opens = self.opens.get(&device).map_or(&[][..], Vec::as_slice);
         if let Some(text) = &text {
             assert!(!self.dead.contains(text), "a token that was taken back");
-        } else if here {
+            assert_eq!(&admitted.token, text, "a token is kept by using it");
+            assert_eq!(
+                scopes::missing(opens, wanted),
+                None,
+                "more than its token opens"
+            );
+            return;
+        }
+        let approved = self.approved.entry(device).or_default();
+        let beyond = !self.live.contains(&device) || scopes::missing(approved, wanted).is_some();
+        if beyond {
+            assert!(here, "nobody approved that");
             // With the secret, on this host, asking is being approved.
-            self.approved
-                .entry(device)
-                .or_default()
-                .extend(wanted.iter().cloned());
+            approved.extend(wanted.iter().cloned());
         }
-        let approved = self.approved.get(&device).map_or(&[][..], Vec::as_slice);
+        let narrowed = scopes::missing(opens, wanted).is_some();
+        let untold = self.untold.remove(&device);
         assert_eq!(
-            scopes::missing(approved, wanted),
-            None,
-            "more than was approved"
+            is_new,
+            beyond || narrowed || untold,
+            "another token where it opens something else, and only there"
         );
-        assert!(
-            self.pairings
-                .is_token(&proof.id, Role::Operator, &admitted.token)
-        );
-        let own = self.tokens.entry(device).or_default();
-        if !own.contains(&admitted.token) {
-            own.push(admitted.token);
+        if beyond {
+            self.opens.insert(device, approved.clone());
+        } else if narrowed {
+            self.opens.insert(device, wanted.to_vec());
         }
-        self.bury(device);
+        if is_new {
+            self.bury(device);
+        }
+        assert!(
+            !self.dead.contains(&admitted.token),
+            "an old one is told again"
+        );
+        self.live.insert(device);
+        self.tokens
+            .entry(device)
+            .or_default()
+            .insert(admitted.token);
     }
 }
 
