@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::files;
@@ -44,7 +45,7 @@ impl Store {
         };
         create(path).map_err(|cause| error(StoreFault::Unusable(cause)))?;
         let connection = prepare(path).map_err(error)?;
-        let contents = rows::read(&connection).map_err(|fault| error(fault))?;
+        let contents = rows::read(&connection).map_err(error)?;
         let store = Self {
             path: path.to_owned(),
             connection: Mutex::new(connection),
@@ -78,6 +79,10 @@ fn create(path: &Path) -> io::Result<()> {
     if let Some(dir) = path.parent() {
         files::create_private_dir(dir)?;
     }
+    // Opening a pipe would wait for somebody to read from it.
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(io::Error::other("not a regular file"));
+    }
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -85,20 +90,31 @@ fn create(path: &Path) -> io::Result<()> {
         use std::os::unix::fs::OpenOptionsExt as _;
         options.mode(0o600);
     }
-    let file = options.open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    Ok(())
+    options.open(path).map(drop)
 }
 
 fn prepare(path: &Path) -> Result<Connection, StoreFault> {
+    let length = path.metadata().map_err(StoreFault::Unusable)?.len();
+    if length == 1 {
+        // Which SQLite takes for none.
+        return Err(StoreFault::Damaged("it is one byte long".to_owned()));
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(fault)?;
     connection.busy_timeout(PATIENCE).map_err(fault)?;
-    // Held from the first read to the end of the process.
+    // Held from here to the end of the process: of two that only read, neither could begin to write.
     set(&connection, "locking_mode", "EXCLUSIVE")?;
+    let has_log = log_of(path).exists();
+    // What is refused keeps it.
+    keep_log(&connection, has_log)?;
+    connection
+        .execute_batch("BEGIN EXCLUSIVE; COMMIT")
+        .map_err(fault)?;
     schema::check(&connection)?;
+    if !has_log {
+        schema::check_length(&connection, length)?;
+    }
+    keep_log(&connection, false)?;
     set(&connection, "journal_mode", "WAL")?;
     set(&connection, "synchronous", "FULL")?;
     set(&connection, "foreign_keys", "ON")?;
@@ -106,16 +122,28 @@ fn prepare(path: &Path) -> Result<Connection, StoreFault> {
     Ok(connection)
 }
 
+/// What is written ahead.
+fn log_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+/// Whether what is written ahead stays where it is when the database is closed.
+fn keep_log(connection: &Connection, keeps: bool) -> Result<(), StoreFault> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keeps)
+        .map(drop)
+        .map_err(fault)
+}
+
 fn set(connection: &Connection, pragma: &str, value: &str) -> Result<(), StoreFault> {
     let ignore = |_: &rusqlite::Row<'_>| Ok(());
-    connection
-        .pragma_update_and_check(None, pragma, value, ignore)
-        .or_else(|cause| match cause {
-            // Some settings answer nothing.
-            rusqlite::Error::QueryReturnedNoRows => Ok(()),
-            other => Err(other),
-        })
-        .map_err(fault)
+    match connection.pragma_update_and_check(None, pragma, value, ignore) {
+        // Some settings answer nothing.
+        Ok(()) | Err(rusqlite::Error::QueryReturnedNoRows) => Ok(()),
+        Err(cause) => Err(fault(cause)),
+    }
 }
 
 /// Why the database is of no use.

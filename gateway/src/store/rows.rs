@@ -2,7 +2,7 @@
 
 use openclaw_protocol_core::scope::Role;
 use rusqlite::types::Type;
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, ErrorCode, Row, Transaction, params};
 
 use super::{StoreFault, fault};
 use crate::pairing::{
@@ -35,12 +35,20 @@ pub(super) fn read(connection: &Connection) -> Result<Contents, StoreFault> {
                 .collect::<Result<_, _>>()?,
         })
     };
-    read().map_err(|cause| match cause {
-        // What no release of ours writes.
-        rusqlite::Error::FromSqlConversionFailure(..)
-        | rusqlite::Error::InvalidColumnType(..)
-        | rusqlite::Error::IntegralValueOutOfRange(..) => StoreFault::Damaged(cause.to_string()),
-        other => fault(other),
+    read().map_err(|cause| {
+        let is_strange = matches!(
+            cause,
+            rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::InvalidColumnName(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+        );
+        // A table or a column that is not there has no code of its own.
+        if is_strange || cause.sqlite_error_code() == Some(ErrorCode::Unknown) {
+            StoreFault::Damaged(cause.to_string())
+        } else {
+            fault(cause)
+        }
     })
 }
 

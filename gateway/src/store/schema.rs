@@ -8,7 +8,7 @@ use super::{StoreFault, fault};
 pub(super) const APPLICATION: i64 = 0x4f63_6c77;
 
 /// What brings a database from each schema to the next, from none to the newest.
-const STEPS: [&str; 1] = [include_str!("1.sql")];
+pub(super) const STEPS: [&str; 1] = [include_str!("1.sql")];
 
 /// The newest schema.
 pub(super) const NEWEST: i64 = STEPS.len() as i64;
@@ -18,8 +18,11 @@ pub(super) fn check(connection: &Connection) -> Result<(), StoreFault> {
     let tables: i64 = number(connection, "SELECT count(*) FROM sqlite_schema")?;
     let application = number(connection, "PRAGMA application_id")?;
     let found = number(connection, "PRAGMA user_version")?;
-    if tables > 0 && application != APPLICATION {
+    if application != APPLICATION && (tables, application, found) != (0, 0, 0) {
         return Err(StoreFault::Foreign);
+    }
+    if found < 0 || found == 0 && tables > 0 {
+        return Err(StoreFault::Damaged(format!("its schema is {found}")));
     }
     if found > NEWEST {
         return Err(StoreFault::Newer {
@@ -34,6 +37,17 @@ pub(super) fn check(connection: &Connection) -> Result<(), StoreFault> {
         Ok(())
     } else {
         Err(StoreFault::Damaged(sound))
+    }
+}
+
+/// Looks whether a file without a log was cut off in the middle of a page, which SQLite fills up with nothing.
+pub(super) fn check_length(connection: &Connection, length: u64) -> Result<(), StoreFault> {
+    let page = number(connection, "PRAGMA page_size")?;
+    match u64::try_from(page).map(|page| length.checked_rem(page)) {
+        Ok(Some(0)) => Ok(()),
+        _ => Err(StoreFault::Damaged(format!(
+            "its {length} bytes are no whole pages of {page}"
+        ))),
     }
 }
 
