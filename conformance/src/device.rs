@@ -86,6 +86,8 @@ fn text(claim: &Claim, params: &Value, layout: Layout) -> String {
         })
         .collect();
     let (scopes, signed_at) = (scopes.join(","), claim.signed_at.to_string());
+    let credentials = ["auth.token", "auth.deviceToken", "auth.bootstrapToken"];
+    let signed = credentials.into_iter().find_map(|path| params.text(path));
     let mut parts = vec![
         if layout == Layout::V2 { "v2" } else { "v3" },
         &claim.id,
@@ -94,7 +96,7 @@ fn text(claim: &Claim, params: &Value, layout: Layout) -> String {
         at("role"),
         &scopes,
         &signed_at,
-        at("auth.token"),
+        signed.unwrap_or(""),
         &claim.nonce,
     ];
     let [platform, family] =
@@ -131,5 +133,15 @@ mod tests {
             text(&claim, &params, Layout::V3),
             "v3|ab|cli|cli|operator|a,b|7|t|n|linux|"
         );
+        for (auth, signed) in [
+            (object! {"deviceToken": "d", "bootstrapToken": "b"}, "d"),
+            (object! {"bootstrapToken": "b"}, "b"),
+            (object! {}, ""),
+        ] {
+            assert_eq!(
+                text(&claim, &params.clone().with("auth", auth), Layout::V2),
+                format!("v2|ab|cli|cli|operator|a,b|7|{signed}|n")
+            );
+        }
     }
 }
