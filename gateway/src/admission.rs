@@ -44,13 +44,24 @@ pub struct Admission {
     pub rate_limit: RateLimit,
 }
 
+/// What a connection presents of the gateway's secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shared {
+    /// It is right, or none is asked for.
+    Right,
+    /// It is wrong, which counts whatever else is presented.
+    Wrong,
+    /// There is none, or it is not looked at.
+    Absent,
+}
+
 /// What follows from a connection's credentials, before a device proof was looked at.
 #[derive(Debug)]
 pub enum Verdict {
     /// It may come in as it is.
     Admit(Grant),
     /// It may come in if its device proof holds.
-    Prove,
+    Prove(Shared),
     /// It may not come in.
     Refuse(ErrorShape),
     /// It presented a wrong secret: it may not come in, and learns so late.
@@ -81,17 +92,20 @@ impl Admission {
                 "invalid connect params: at /scopes: must not have more than {MAX_SCOPES} items of {MAX_SCOPE} bytes"
             )));
         }
-        let of_device = self.of_device(params, pairings, now_ms);
-        if let (Some((kind, secret)), None) = (&self.secret, of_device) {
-            if let Some(left) = lockout {
-                return Verdict::Refuse(locked_out(left));
-            }
-            if !presents(&params.auth, secret) {
-                return wrong(*kind, params, peer);
+        let own = self.of_device(params, pairings, now_ms);
+        let shared = self.shared(params, own, lockout.is_some());
+        if let (Some((kind, _)), None) = (&self.secret, own) {
+            match (shared, lockout) {
+                (_, Some(left)) => return Verdict::Refuse(locked_out(left)),
+                (Shared::Wrong, None) => {
+                    return Verdict::WrongSecret(wrong(*kind, params, peer));
+                }
+                (Shared::Absent, None) => return Verdict::Refuse(absent(*kind, params, peer)),
+                (Shared::Right, None) => {}
             }
         }
         if params.device.is_some() {
-            return Verdict::Prove;
+            return Verdict::Prove(shared);
         }
         if UI_CLIENTS.contains(&params.client.id.as_str()) {
             return Verdict::Refuse(
@@ -116,11 +130,12 @@ impl Admission {
 
     /// What a device is granted that needs no pairing: a program of this very host that has the secret.
     #[must_use]
-    pub fn trusts(&self, params: &ConnectParams, peer: &Peer) -> Option<Grant> {
+    pub fn trusts(&self, params: &ConnectParams, peer: &Peer, shared: Shared) -> Option<Grant> {
         let device = params.device.as_ref()?;
         let client = &params.client;
         let is_program = client.id == "gateway-client" && client.mode == "backend";
-        (peer.direct_loopback && is_program && self.has_secret(params)).then(|| Grant {
+        let is_here = peer.direct_loopback && peer.origin.is_none();
+        (is_here && is_program && shared == Shared::Right).then(|| Grant {
             role: Role::Operator,
             scopes: params.scopes.clone().into(),
             principal: principal(&device.id),
@@ -129,27 +144,13 @@ impl Admission {
         })
     }
 
-    /// What a device presents; the secret counts for more than a token, because who has it may have more approved.
-    fn presented<'a>(
-        &self,
-        params: &'a ConnectParams,
-        pairings: &Pairings,
-        now_ms: u64,
-    ) -> Presented<'a> {
-        if self.has_secret(params) {
-            return Presented::Secret;
-        }
-        // What was right a moment ago may be taken back by now; whoever decides then says so.
-        self.of_device(params, pairings, now_ms)
-            .unwrap_or_else(|| Presented::DeviceToken(params.auth.signed()))
-    }
-
     /// Decides over a device that proved its key, with what is known of it.
     #[must_use]
     pub fn knock(
         &self,
         params: &ConnectParams,
         peer: &Peer,
+        shared: Shared,
         pairings: &Pairings,
         chance: &Chance,
         now_ms: u64,
@@ -159,12 +160,21 @@ impl Admission {
         };
         let role = Role::Operator;
         let is_page = peer.origin.is_some() && !origin::is_browser_client(&params.client.id);
+        // The secret counts for more than a token, because who has it may have more approved.
+        let presented = match shared {
+            Shared::Right => Presented::Secret,
+            // What was right a moment ago may be taken back by now; whoever decides then says so.
+            Shared::Wrong | Shared::Absent => self
+                .of_device(params, pairings, now_ms)
+                .unwrap_or_else(|| Presented::DeviceToken(params.auth.signed())),
+        };
         let knock = Knock {
             device,
             client: &params.client,
             role,
             scopes: &params.scopes,
-            presented: self.presented(params, pairings, now_ms),
+            presented,
+            setup: params.auth.bootstrap_token.as_deref(),
             address: peer.address,
             direct: peer.direct_loopback && !is_page,
         };
@@ -179,10 +189,24 @@ impl Admission {
         })
     }
 
-    /// Whether the gateway's secret is among what is presented, or none is asked for.
-    pub(crate) fn has_secret(&self, params: &ConnectParams) -> bool {
-        let secret = self.secret.as_ref();
-        secret.is_none_or(|(_, secret)| presents(&params.auth, secret))
+    /// What is presented of the secret, beside a credential of the device's own; while locked out it is not looked at.
+    fn shared(&self, params: &ConnectParams, own: Option<Presented<'_>>, locked: bool) -> Shared {
+        let Some((_, secret)) = &self.secret else {
+            return Shared::Right;
+        };
+        if locked {
+            return Shared::Absent;
+        }
+        if presents(&params.auth, secret) {
+            return Shared::Right;
+        }
+        let is_own = |text: &str| matches!(own, Some(Presented::DeviceToken(own)) if own == text);
+        let guesses = [&params.auth.token, &params.auth.password];
+        let mut guesses = guesses.into_iter().filter_map(|guess| guess.as_deref());
+        match guesses.any(|guess| !guess.is_empty() && !is_own(guess)) {
+            true => Shared::Wrong,
+            false => Shared::Absent,
+        }
     }
 
     /// The credential of its own that a device presents, if it is right.
@@ -203,7 +227,7 @@ impl Admission {
         }
         let setup = auth.bootstrap_token.as_deref()?;
         pairings
-            .is_setup(setup, now_ms)
+            .is_setup(setup, &device.id, now_ms)
             .then_some(Presented::Setup(setup))
     }
 }
@@ -213,22 +237,28 @@ fn principal(device_id: &str) -> Arc<str> {
     format!("device:{device_id}").into()
 }
 
-/// The refusal of who presents nothing that is right.
-fn wrong(kind: SecretKind, params: &ConnectParams, peer: &Peer) -> Verdict {
-    let given = |secret: &Option<String>| secret.as_deref().is_some_and(|text| !text.is_empty());
-    let auth = &params.auth;
-    let of_device = params.device.is_some() && given(&auth.device_token);
-    if auth.is_empty() {
-        Verdict::Refuse(missing(kind, params, peer))
-    } else if of_device {
-        Verdict::Refuse(refusal::device_token_mismatch())
-    } else if given(&auth.token) || given(&auth.password) {
-        Verdict::WrongSecret(mismatch(kind, params, peer))
-    } else if given(&auth.bootstrap_token) {
-        Verdict::Refuse(refusal::setup_invalid())
+/// The refusal of who presents a wrong secret.
+fn wrong(kind: SecretKind, params: &ConnectParams, peer: &Peer) -> ErrorShape {
+    if params.device.is_some() && is_given(&params.auth.device_token) {
+        refusal::device_token_mismatch()
     } else {
-        Verdict::Refuse(missing(kind, params, peer))
+        mismatch(kind, params, peer)
     }
+}
+
+/// The refusal of who presents no secret, and nothing of a device's own that is right.
+fn absent(kind: SecretKind, params: &ConnectParams, peer: &Peer) -> ErrorShape {
+    if params.device.is_some() && is_given(&params.auth.device_token) {
+        refusal::device_token_mismatch()
+    } else if is_given(&params.auth.bootstrap_token) {
+        refusal::setup_invalid()
+    } else {
+        missing(kind, params, peer)
+    }
+}
+
+fn is_given(secret: &Option<String>) -> bool {
+    secret.as_deref().is_some_and(|text| !text.is_empty())
 }
 
 /// Whether the secret is among what is presented, in whichever field.
@@ -273,9 +303,8 @@ fn missing(kind: SecretKind, params: &ConnectParams, peer: &Peer) -> ErrorShape 
 
 fn mismatch(kind: SecretKind, params: &ConnectParams, peer: &Peer) -> ErrorShape {
     let word = kind.word();
-    let given = |secret: &Option<String>| secret.as_deref().is_some_and(|text| !text.is_empty());
     let auth = &params.auth;
-    let may_retry = params.device.is_some() && given(&auth.token) && !given(&auth.password);
+    let may_retry = params.device.is_some() && is_given(&auth.token) && !is_given(&auth.password);
     ErrorShape::invalid_request(format!(
         "unauthorized: gateway {word} mismatch ({})",
         hint(kind, params, peer, false)

@@ -1,12 +1,10 @@
 //! How long a wrong secret waits for its answer, and when no more are heard.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use openclaw_protocol_core::hub::Peer;
-
-use crate::admission::origin::Origin;
 
 /// The wait after a first wrong secret.
 pub const FIRST_WAIT: Duration = Duration::from_millis(250);
@@ -42,26 +40,38 @@ impl Default for RateLimit {
 
 /// Whose wrong secrets are counted together.
 ///
-/// An IPv4 address counts as one address, however it is written.
+/// An IPv4 address counts as one address, however it is written; of an IPv6 address only the network does (its first 64
+/// bits), because whoever has one has them all.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
     /// Programs on this host, by the address they use.
     Local(IpAddr),
     /// An address of elsewhere, or of a proxy.
     Remote(IpAddr),
-    /// A page in a browser on this host: not to be trusted like a program, and not to be mixed up with other pages.
-    Page(Origin),
+    /// Pages in browsers on this host, all of them: not to be trusted like programs, and free to say whose page they are.
+    Pages,
 }
 
 impl Subject {
     /// Tells by where a connection comes from.
     pub fn of(peer: &Peer) -> Self {
         let address = peer.address.to_canonical();
-        let page = peer.origin.as_deref();
-        match page.map(Origin::parse) {
-            Some(Some(origin)) if address.is_loopback() => Self::Page(origin),
-            None if peer.direct_loopback => Self::Local(address),
-            Some(_) | None => Self::Remote(address),
+        if peer.origin.is_some() && address.is_loopback() {
+            Self::Pages
+        } else if peer.origin.is_none() && peer.direct_loopback {
+            Self::Local(address)
+        } else {
+            Self::Remote(network(address))
+        }
+    }
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            let network = address.to_bits() >> 64 << 64;
+            Ipv6Addr::from_bits(network).into()
         }
     }
 }

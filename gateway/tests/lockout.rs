@@ -149,13 +149,76 @@ fn this_host_is_locked_out_where_that_is_configured() {
 }
 
 #[test]
-fn a_page_on_this_host_is_locked_out_without_the_programs_and_the_other_pages() {
+fn pages_on_this_host_are_locked_out_without_the_programs() {
     let mut world = World::new();
     guess(&mut world, &own_page("localhost"), 10);
     let answer = told(&mut world, own_page("LOCALHOST"), &Caller::default());
     assert_eq!(detail(&answer), "AUTH_RATE_LIMITED");
-    for peer in [own_page("127.0.0.1"), local()] {
-        assert_eq!(told(&mut world, peer, &Caller::default())["ok"], true);
+    let other = told(&mut world, own_page("127.0.0.1"), &Caller::default());
+    assert_eq!(
+        detail(&other),
+        "AUTH_RATE_LIMITED",
+        "pages say whose they are"
+    );
+    assert_eq!(told(&mut world, local(), &Caller::default())["ok"], true);
+}
+
+/// A device from elsewhere that has a token, with this beside it.
+fn paired(world: &mut World, beside: Value) -> Caller<'static> {
+    let device = Caller {
+        id: "cli",
+        mode: "cli",
+        device: Some(Device::new(1)),
+        ..Caller::default()
+    };
+    let hello = told(world, local(), &device);
+    let mut auth = beside;
+    auth["deviceToken"] = hello["payload"]["auth"]["deviceToken"].clone();
+    Caller { auth, ..device }
+}
+
+#[test]
+fn a_guess_counts_whatever_is_presented_beside_it() {
+    let mut world = World::new();
+    let beside_a_token = paired(&mut world, json!({"password": "wrong"}));
+    for _ in 0..10 {
+        let answer = told(&mut world, remote(1), &beside_a_token);
+        assert_eq!(answer["ok"], true, "its token lets it in: {answer}");
+    }
+    let answer = told(&mut world, remote(1), &Caller::default());
+    assert_eq!(detail(&answer), "AUTH_RATE_LIMITED");
+
+    let bogus = Caller {
+        auth: json!({"password": "wrong", "deviceToken": "x"}),
+        device: Some(Device::new(2)),
+        ..Caller::default()
+    };
+    for _ in 0..10 {
+        assert_eq!(
+            told(&mut world, remote(2), &bogus),
+            Value::Null,
+            "it is kept back"
+        );
+    }
+    let answer = told(&mut world, remote(2), &bogus);
+    assert_eq!(detail(&answer), "AUTH_RATE_LIMITED");
+}
+
+#[test]
+fn a_device_token_ends_no_lockout_and_tells_nothing_of_the_secret_meanwhile() {
+    let mut world = World::new();
+    guess(&mut world, &remote(1), 10);
+    let token = paired(&mut world, json!({}));
+    assert_eq!(told(&mut world, remote(1), &token)["ok"], true);
+    let answer = told(&mut world, remote(1), &Caller::default());
+    assert_eq!(detail(&answer), "AUTH_RATE_LIMITED");
+    for secret in ["wrong", support::TOKEN] {
+        let wider = Caller {
+            scopes: &["operator.admin"],
+            ..paired(&mut world, json!({"password": secret}))
+        };
+        let answer = told(&mut world, remote(1), &wider);
+        assert_eq!(detail(&answer), "AUTH_SCOPE_MISMATCH", "{secret}");
     }
 }
 

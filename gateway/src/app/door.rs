@@ -16,8 +16,8 @@ use openclaw_runtime_smol::server::Handle;
 use smol::Executor;
 
 use super::Command;
-use super::desk::{Decided, Desk, Entrant, Spoken, refuse};
-use crate::admission::{Admission, Verdict, refused_device};
+use super::desk::{Desk, Spoken, refuse};
+use crate::admission::{Admission, Shared, Verdict, refused_device};
 use crate::device::{self, DeviceFault};
 use crate::pairing::{Chance, Pairings};
 use crate::throttle::{Subject, Throttle};
@@ -30,6 +30,7 @@ const STOPPING_RETRY_MS: u64 = 1_000;
 pub struct Proven {
     params: Box<ConnectParams>,
     peer: Peer,
+    shared: Shared,
 }
 
 /// A client that wants to be let in.
@@ -104,7 +105,17 @@ impl Door {
                 );
                 let _ = hub.admit(applicant, &grant, now);
             }
-            Verdict::Prove => self.check_proof(applicant, Proven { params, peer }, nonce, now),
+            Verdict::Prove(shared) => {
+                if shared == Shared::Wrong {
+                    self.failed(subject, &peer, now);
+                }
+                let proven = Proven {
+                    params,
+                    peer,
+                    shared,
+                };
+                self.check_proof(applicant, proven, nonce, now);
+            }
             Verdict::Refuse(error) => refuse(hub, applicant, error, now),
             Verdict::WrongSecret(error) => {
                 let wait = self.failed(subject, &peer, now);
@@ -131,31 +142,56 @@ impl Door {
         if let Err(fault) = proof {
             return refuse(hub, applicant, refused_device(fault), now);
         }
-        let Proven { params, peer } = &*proven;
-        if desk.is_full() {
-            let error = ErrorShape::unavailable("too many devices connect at once; retry shortly")
-                .retryable_after(Some(STOPPING_RETRY_MS));
-            return refuse(hub, applicant, error, now);
+        let Proven {
+            params,
+            peer,
+            shared,
+        } = &*proven;
+        if *shared == Shared::Right {
+            self.throttle.succeeded(&Subject::of(peer));
         }
-        self.throttle.succeeded(&Subject::of(peer));
         log::info!(
             "conn={} proved its device client={} mode={}",
             applicant.conn(),
             params.client.id,
             params.client.mode
         );
-        match self.admission.trusts(params, peer) {
-            Some(grant) => {
-                let _ = hub.admit(applicant, &grant, now);
-            }
-            None => {
-                let admission = Arc::clone(&self.admission);
-                let errand = move |pairings: &Pairings, chance: &Chance, now: Now| {
-                    admit(&admission, applicant, &proven, pairings, chance, now)
-                };
-                desk.decide(hub, Box::new(errand), now);
-            }
+        if let Some(grant) = self.admission.trusts(params, peer, *shared) {
+            return desk.enter(hub, applicant, Box::new(grant), false, now);
         }
+        let by_token = *shared != Shared::Right;
+        // Who comes in as it is waits for nobody's writing.
+        let none = Chance::none();
+        let at_once =
+            self.admission
+                .knock(params, peer, *shared, desk.pairings(), &none, now.unix_ms);
+        if let (Ok(grant), []) = (at_once.outcome, &at_once.changes[..]) {
+            return desk.enter(hub, applicant, Box::new(grant), by_token, now);
+        }
+        if desk.is_full() {
+            let error = ErrorShape::unavailable("too many devices connect at once; retry shortly")
+                .retryable_after(Some(STOPPING_RETRY_MS));
+            return refuse(hub, applicant, error, now);
+        }
+        let admission = Arc::clone(&self.admission);
+        let errand = move |pairings: &Pairings, chance: &Chance, now: Now| {
+            let Proven {
+                params,
+                peer,
+                shared,
+            } = &*proven;
+            admission
+                .knock(params, peer, *shared, pairings, chance, now.unix_ms)
+                .spoken(|outcome| match outcome {
+                    Err(error) => Spoken::Refuse { applicant, error },
+                    Ok(grant) => Spoken::Admit {
+                        applicant,
+                        grant: Box::new(grant),
+                        by_token,
+                    },
+                })
+        };
+        desk.decide(hub, None, Box::new(errand), now);
     }
 
     /// A connection is over, and with it what it had yet to be told.
@@ -230,33 +266,6 @@ fn verify(params: &ConnectParams, challenge: &str, now_ms: u64) -> Result<(), De
         challenge,
         now_ms,
     })
-}
-
-/// Decides over a device that proved its key, with what is known of it by now.
-fn admit(
-    admission: &Admission,
-    applicant: Applicant,
-    proven: &Proven,
-    pairings: &Pairings,
-    chance: &Chance,
-    now: Now,
-) -> Decided {
-    let Proven { params, peer } = proven;
-    let by_token = !admission.has_secret(params);
-    admission
-        .knock(params, peer, pairings, chance, now.unix_ms)
-        .spoken(|outcome| match outcome {
-            Err(error) => Spoken::Refuse { applicant, error },
-            Ok(grant) => Spoken::Admit {
-                applicant,
-                entrant: grant.device_id.as_deref().map(|device_id| Entrant {
-                    device_id: device_id.to_owned(),
-                    role: grant.role,
-                    by_token,
-                }),
-                grant: Box::new(grant),
-            },
-        })
 }
 
 fn refuse_stopping(hub: &mut Hub, applicant: Applicant, now: Now) {

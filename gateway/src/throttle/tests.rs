@@ -11,10 +11,6 @@ fn local() -> Subject {
     Subject::Local(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
-fn page(text: &str) -> Subject {
-    Subject::Page(Origin::parse(text).expect("an origin"))
-}
-
 fn peer(address: IpAddr, direct_loopback: bool, origin: Option<&str>) -> Peer {
     Peer {
         address,
@@ -39,7 +35,7 @@ fn throttle() -> Throttle {
 
 #[test]
 fn the_wait_doubles_from_a_quarter_second_to_five_seconds() {
-    for subject in [local(), remote(1), page("http://localhost:1")] {
+    for subject in [local(), remote(1), Subject::Pages] {
         assert_eq!(
             waits(&mut throttle(), &subject, 12),
             [
@@ -128,15 +124,10 @@ fn programs_on_this_host_are_slowed_and_never_locked_out_unless_configured() {
 }
 
 #[test]
-fn each_page_on_this_host_has_a_lockout_of_its_own() {
+fn pages_on_this_host_have_a_lockout_of_their_own() {
     let mut throttle = throttle();
-    waits(&mut throttle, &page("http://localhost:1"), 10);
-    assert!(
-        throttle
-            .lockout(&page("HTTP://LOCALHOST:1/"), NOW)
-            .is_some()
-    );
-    assert_eq!(throttle.lockout(&page("http://localhost:2"), NOW), None);
+    waits(&mut throttle, &Subject::Pages, 10);
+    assert!(throttle.lockout(&Subject::Pages, NOW).is_some());
     assert_eq!(throttle.lockout(&local(), NOW), None);
 }
 
@@ -145,16 +136,12 @@ fn who_is_told_by_where_the_connection_comes_from() {
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let elsewhere = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
     let origin = Some("http://localhost:18789");
-    let own = page("http://localhost:18789");
     for (peer, expected) in [
         (peer(loopback, true, None), Subject::Local(loopback)),
         (peer(loopback, false, None), Subject::Remote(loopback)),
-        (peer(loopback, true, origin), own.clone()),
-        (peer(loopback, false, origin), own),
-        (
-            peer(loopback, true, Some("null")),
-            Subject::Remote(loopback),
-        ),
+        (peer(loopback, true, origin), Subject::Pages),
+        (peer(loopback, false, origin), Subject::Pages),
+        (peer(loopback, true, Some("null")), Subject::Pages),
         (peer(elsewhere, false, None), Subject::Remote(elsewhere)),
         (peer(elsewhere, false, origin), Subject::Remote(elsewhere)),
     ] {
@@ -166,6 +153,12 @@ fn who_is_told_by_where_the_connection_comes_from() {
         Subject::Remote(elsewhere),
         "the same address over IPv6"
     );
+    let of = |text: &str| {
+        let address: Ipv6Addr = text.parse().expect("an address");
+        Subject::of(&peer(address.into(), false, None))
+    };
+    assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
+    assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub(super) fn decide(params: &ConnectParams, now: Now) -> Decision {
     let decision = match door.judge(params, &peer, None, &pairings, now.unix_ms) {
         Verdict::Admit(grant) => Decision::Admit(grant),
         Verdict::Refuse(error) | Verdict::WrongSecret(error) => Decision::Refuse(error),
-        Verdict::Prove => {
+        Verdict::Prove(shared) => {
             let device = params.device.as_ref().expect("what it is to prove");
             let proof = verify(&DeviceClaim {
                 payload: DevicePayload {
@@ -73,10 +73,17 @@ pub(super) fn decide(params: &ConnectParams, now: Now) -> Decision {
             if let Err(fault) = proof {
                 return Decision::Refuse(refused_device(fault));
             }
-            let trusted = door.trusts(params, &peer);
+            let trusted = door.trusts(params, &peer, shared);
             let known = || {
-                door.knock(params, &peer, &pairings, &Chance::none(), now.unix_ms)
-                    .outcome
+                door.knock(
+                    params,
+                    &peer,
+                    shared,
+                    &pairings,
+                    &Chance::none(),
+                    now.unix_ms,
+                )
+                .outcome
             };
             match trusted.map_or_else(known, Ok) {
                 Ok(grant) => Decision::Admit(grant),
