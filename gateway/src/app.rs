@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use openclaw_protocol_core::hub::{Event, Hub};
 use openclaw_protocol_core::idempotency::Bounds;
+use openclaw_protocol_core::json::Json;
 use openclaw_protocol_core::server::Applicant;
 use openclaw_protocol_core::time::{Instant, Now};
 use openclaw_runtime_smol::server::{Application, Handle};
@@ -152,6 +153,8 @@ pub struct App {
     desk: Desk,
     identity: Identity,
     reach: Reach,
+    /// The list of all devices, and when it was made.
+    listed: Option<((u64, u64), Json)>,
     runs: Runs,
     heartbeats: Heartbeats,
     closes: Closes,
@@ -174,6 +177,7 @@ impl App {
             ),
             identity: parts.devices.identity,
             reach: parts.devices.reach,
+            listed: None,
             runs: Runs::new(parts.backend, parts.executor, handle, parts.repeats),
             heartbeats: Heartbeats::new(parts.heartbeat, parts.started),
             closes: Closes::default(),

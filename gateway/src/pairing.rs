@@ -26,10 +26,12 @@ pub use record::{ApprovedVia, Device, Face, Granted, Request, Token};
 pub use setup::{Access, Setup, SetupCode};
 use token::TokenKey;
 
-/// The most devices that are paired; a further one is not approved until one is removed.
+/// The most devices that are paired; the one makes room that was seen longest ago of those that nobody was asked about.
 pub const MAX_DEVICES: usize = 1_024;
 /// The most requests that wait; the oldest makes room.
 pub const MAX_REQUESTS: usize = 64;
+/// The most requests that wait for devices of one address; no further one is made.
+pub const MAX_REQUESTS_OF_ADDRESS: usize = 8;
 /// The most setup codes that are open; the oldest makes room.
 pub const MAX_SETUPS: usize = 32;
 /// How long a request waits for a decision.
@@ -225,6 +227,32 @@ impl Pairings {
         self.requests
             .values()
             .find(|request| request.device_id == device_id && request.waits(now_ms))
+    }
+
+    /// Whether as many devices of an address wait as may; those of this host are one address.
+    fn is_crowded(&self, address: Option<&str>, now_ms: u64) -> bool {
+        let of_address = self
+            .requests
+            .values()
+            .filter(|request| request.waits(now_ms) && request.remote_ip.as_deref() == address);
+        of_address.count() >= MAX_REQUESTS_OF_ADDRESS
+    }
+
+    /// Has a device make room for another, if there is need; whether there is room then.
+    fn make_room_for_device<T>(&self, id: &str, decision: &mut Decision<T>) -> bool {
+        if self.devices.len() < MAX_DEVICES || self.devices.contains_key(id) {
+            return true;
+        }
+        let silent = self
+            .devices
+            .values()
+            .filter(|device| device.approved_via == ApprovedVia::Silent);
+        let Some(oldest) = silent.min_by_key(|device| device.seen_ms) else {
+            return false;
+        };
+        decision.changes.push(Change::DropDevice(oldest.id.clone()));
+        decision.notices.push(oldest.ended(None));
+        true
     }
 
     /// Drops what waits no more, and the oldest where there is no room for one more.

@@ -9,6 +9,15 @@ use http_types::{Method, StatusCode};
 use openclaw_protocol_core::json::Object;
 use openclaw_runtime_smol::http::{Handler, Request, Response, UpgradeHead};
 
+/// The headers, beside `X-Forwarded-*`, that only a proxy adds: whoever speaks through one is not on this host.
+const PROXIED: [&str; 6] = [
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+];
 const ATTRIBUTION: &str = "Proxy client attribution is required. Configure gateway.trustedProxies narrowly and make the proxy overwrite or safely rebuild forwarded client headers.";
 
 /// Answers `/health`, `/healthz`, `/ready` and `/readyz`.
@@ -102,11 +111,7 @@ impl Handler for Probes {
     }
 
     fn upgrade(&self, head: &UpgradeHead) -> Result<(), Response> {
-        let forwarded = head
-            .headers
-            .names()
-            .any(|name| name == "forwarded" || name.starts_with("x-forwarded-"));
-        if !forwarded {
+        if !head.headers.names().any(is_of_a_proxy) {
             return Ok(());
         }
         let error = Object::new()
@@ -114,5 +119,37 @@ impl Handler for Probes {
             .text("type", "proxy_attribution_required");
         let body = Object::new().object("error", error).finish();
         Err(Response::json(StatusCode::Forbidden, body.to_bytes()))
+    }
+}
+
+fn is_of_a_proxy(name: &str) -> bool {
+    PROXIED.contains(&name) || name.starts_with("x-forwarded-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_a_proxy_adds_is_known() {
+        for name in [
+            "forwarded",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-real-ip",
+            "via",
+            "cf-connecting-ip",
+        ] {
+            assert!(is_of_a_proxy(name), "{name}");
+        }
+        for name in [
+            "host",
+            "origin",
+            "user-agent",
+            "x-request-id",
+            "forwarded-by-hand",
+        ] {
+            assert!(!is_of_a_proxy(name), "{name}");
+        }
     }
 }

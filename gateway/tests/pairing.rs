@@ -42,7 +42,11 @@ fn let_in(world: &mut World, caller: &Caller<'_>, from_here: bool) -> (ConnId, S
 }
 
 fn details(world: &mut World, caller: &Caller<'_>) -> Value {
-    let (conn, answer) = world.knock_from(remote(1), caller);
+    details_from(world, 1, caller)
+}
+
+fn details_from(world: &mut World, address: u8, caller: &Caller<'_>) -> Value {
+    let (conn, answer) = world.knock_from(remote(address), caller);
     let error = answer["error"].clone();
     let (code, reason) = world.close(conn).expect("refused");
     assert_eq!(code, 1008);
@@ -214,6 +218,7 @@ fn what_a_device_asks_beyond_its_approval_is_told_apart() {
         details(&mut world, &with_token(&other_machine, &wide))["reason"],
         "metadata-upgrade"
     );
+    world.advance(seconds(1));
     assert_eq!(
         details(&mut world, &other_machine)["reason"],
         "metadata-upgrade"
@@ -260,6 +265,7 @@ fn a_request_that_grows_takes_the_place_of_the_one_before() {
         scopes: &[APPROVALS],
         ..device(1)
     };
+    world.advance(seconds(1));
     let second = details(&mut world, &wider);
     assert_ne!(request_id(&first), request_id(&second));
     let told: Vec<Value> = world
@@ -310,7 +316,8 @@ fn so_many_requests_wait_and_no_more() {
     let operator = world.operator(&[ADMIN]);
     let mut ids = Vec::new();
     for seed in 0..65 {
-        ids.push(request_id(&details(&mut world, &device(seed))));
+        let waiting = details_from(&mut world, seed / 8, &device(seed));
+        ids.push(request_id(&waiting));
         world.advance(support::millis(1));
     }
     let listed = world.ask(operator, "device.pair.list", json!({}));
@@ -324,6 +331,165 @@ fn so_many_requests_wait_and_no_more() {
         .map(|frame| &frame["payload"]["requestId"])
         .collect();
     assert_eq!(rejected, [&json!(ids[0])]);
+}
+
+#[test]
+fn one_address_leaves_room_for_others() {
+    let mut world = World::new();
+    let innocent = request_id(&details_from(&mut world, 2, &device(99)));
+    for seed in 0..8 {
+        details(&mut world, &device(seed));
+    }
+    for seed in 8..80 {
+        let error = world.refused(remote(1), &device(seed));
+        assert_eq!(error["code"], "UNAVAILABLE");
+        assert_eq!(error["retryable"], true);
+    }
+    assert_eq!(
+        request_id(&details(&mut world, &device(0))).len(),
+        36,
+        "it waits on"
+    );
+    let again = details_from(&mut world, 2, &device(99));
+    assert_eq!(request_id(&again), innocent);
+    assert_eq!(world.ledger.written().len(), 9, "no more was written");
+}
+
+#[test]
+fn a_device_does_not_ask_for_one_thing_after_the_other_without_a_pause() {
+    let mut world = World::new();
+    details(&mut world, &device(1));
+    let wider = Caller {
+        scopes: &[ADMIN],
+        ..device(1)
+    };
+    let error = world.refused(remote(1), &wider);
+    assert_eq!(error["retryAfterMs"], 1_000);
+    world.advance(seconds(1));
+    assert_eq!(details(&mut world, &wider)["reason"], "not-paired");
+}
+
+#[test]
+fn what_was_taken_back_does_not_come_back_with_something_smaller() {
+    let mut world = World::new();
+    let admin = world.operator(&[ADMIN]);
+    let wide = Caller {
+        scopes: &[ADMIN],
+        ..device(1)
+    };
+    paired(&mut world, admin, &wide);
+    let params = json!({"deviceId": id_of(&wide), "role": "operator"});
+    ok(&world.ask(admin, "device.token.revoke", params));
+    let helper = world.operator(&[PAIRING, READ]);
+    let token = paired(&mut world, helper, &device(1));
+    let wide = with_token(&wide, &token);
+    assert_eq!(code(&mut world, &wide), "AUTH_SCOPE_MISMATCH");
+    let listed = world.ask(admin, "device.pair.list", json!({}));
+    assert_eq!(ok(&listed)["paired"][0]["scopes"], json!([READ]));
+}
+
+#[test]
+fn an_approval_takes_what_was_approved_before_into_account() {
+    let mut world = World::new();
+    let admin = world.operator(&[ADMIN]);
+    let wide = Caller {
+        scopes: &[ADMIN],
+        ..device(1)
+    };
+    paired(&mut world, admin, &wide);
+    let moved = Caller {
+        platform: "darwin",
+        ..device(1)
+    };
+    let params = json!({"requestId": request_id(&details(&mut world, &moved))});
+    let helper = world.operator(&[PAIRING, READ]);
+    let answer = world.ask(helper, "device.pair.approve", params.clone());
+    assert_eq!(answer["error"]["message"], "missing scope: operator.admin");
+    ok(&world.ask(admin, "device.pair.approve", params));
+}
+
+#[test]
+fn a_removed_device_decides_nothing_any_more() {
+    let mut world = World::new();
+    let admin = world.operator(&[ADMIN]);
+    let wide = Caller {
+        scopes: &[ADMIN],
+        ..device(1)
+    };
+    let token = paired(&mut world, admin, &wide);
+    let (conn, _) = let_in(&mut world, &with_token(&wide, &token), false);
+    let accomplice = request_id(&details(&mut world, &device(2)));
+    world.ledger.hold();
+    let gone = json!({"deviceId": id_of(&wide)});
+    world.request(admin, "r", "device.pair.remove", gone);
+    world.request(
+        conn,
+        "a",
+        "device.pair.approve",
+        json!({"requestId": accomplice}),
+    );
+    world.request(
+        conn,
+        "s",
+        "device.pair.setupCode",
+        json!({"publicUrl": "wss://x.example"}),
+    );
+    world.disk_does(Ok(()));
+    assert_eq!(world.answer(admin, "r")["ok"], true);
+    assert!(!world.ledger.is_writing(), "nothing more is decided");
+    assert_eq!(world.close(conn), Some((4001, "device removed")));
+    let listed = world.ask(admin, "device.pair.list", json!({}));
+    assert_eq!(ok(&listed)["pending"][0]["requestId"], accomplice);
+    assert_eq!(ok(&listed)["paired"], json!([]));
+}
+
+#[test]
+fn a_device_with_a_name_of_blanks_around_it_is_the_same_device() {
+    let mut world = World::new();
+    let admin = world.operator(&[ADMIN]);
+    let wide = Caller {
+        scopes: &[READ, WRITE],
+        ..device(1)
+    };
+    paired(&mut world, admin, &wide);
+    let padded = format!("  {} ", id_of(&wide));
+    let params = json!({"deviceId": padded, "role": "operator", "scopes": [READ]});
+    ok(&world.ask(admin, "device.token.rotate", params));
+    let (_, token) = let_in(&mut world, &device(1), false);
+    let wide = with_token(&wide, &token);
+    assert_eq!(
+        code(&mut world, &wide),
+        "AUTH_SCOPE_MISMATCH",
+        "it stays narrow"
+    );
+    details(
+        &mut world,
+        &Caller {
+            platform: "darwin",
+            ..device(1)
+        },
+    );
+    ok(&world.ask(admin, "device.pair.remove", json!({"deviceId": padded})));
+    let listed = world.ask(admin, "device.pair.list", json!({}));
+    assert_eq!(ok(&listed), &json!({"pending": [], "paired": []}));
+}
+
+#[test]
+fn a_device_that_waits_for_more_goes_on_waiting_when_it_gets_less() {
+    let mut world = World::new();
+    let operator = world.operator(&[ADMIN]);
+    let wide = Caller {
+        scopes: &[ADMIN],
+        ..device(1)
+    };
+    let waiting = request_id(&details(&mut world, &wide));
+    world.hear(operator);
+    let_in(&mut world, &device(1), true);
+    let told = world.hear(operator);
+    assert_eq!(told[0]["payload"]["decision"], "approved");
+    assert_ne!(told[0]["payload"]["requestId"], waiting);
+    let listed = world.ask(operator, "device.pair.list", json!({}));
+    assert_eq!(ok(&listed)["pending"][0]["requestId"], waiting);
 }
 
 #[test]
@@ -565,6 +731,20 @@ fn a_page_of_another_program_on_this_host_is_asked_about() {
 }
 
 #[test]
+fn a_page_that_calls_itself_a_program_is_no_program_of_this_host() {
+    let mut world = World::new();
+    let own = format!("http://localhost:{}", support::PORT);
+    let page = support::from([127, 0, 0, 1].into(), Some(&own));
+    let caller = Caller {
+        id: "gateway-client",
+        mode: "backend",
+        ..device(1)
+    };
+    let (_, answer) = world.knock_from(page, &caller);
+    assert_eq!(answer["error"]["details"]["reason"], "not-paired");
+}
+
+#[test]
 fn a_program_of_this_host_needs_no_pairing() {
     let mut world = World::new();
     let caller = Caller {
@@ -609,6 +789,52 @@ fn a_setup_code_lets_one_device_in_once() {
             "AUTH_BOOTSTRAP_TOKEN_INVALID"
         );
     }
+}
+
+#[test]
+fn a_setup_code_waits_with_its_device_and_is_for_no_other() {
+    let mut world = World::new();
+    let admin = world.operator(&[ADMIN]);
+    let params = json!({"publicUrl": "wss://gateway.example", "bootstrapProfile": "limited"});
+    let answer = world.ask(admin, "device.pair.setupCode", params);
+    let carried = support::carried(ok(&answer)["setupCode"].as_str().expect("a code"));
+    let with = |seed, scopes: &'static [&'static str]| Caller {
+        auth: json!({"bootstrapToken": carried["bootstrapToken"]}),
+        scopes,
+        ..device(seed)
+    };
+    let more = with(1, &[ADMIN]);
+    let waiting = details(&mut world, &more);
+    assert_eq!(waiting["reason"], "not-paired");
+    assert_eq!(
+        code(&mut world, &with(2, &[READ])),
+        "AUTH_BOOTSTRAP_TOKEN_INVALID",
+        "another device came later"
+    );
+    let params = json!({"requestId": request_id(&waiting)});
+    ok(&world.ask(admin, "device.pair.approve", params));
+    let_in(&mut world, &more, false);
+    assert_eq!(code(&mut world, &more), "AUTH_BOOTSTRAP_TOKEN_INVALID");
+}
+
+#[test]
+fn a_setup_code_helps_where_the_secret_alone_would_wait() {
+    let mut world = World::new();
+    let admin = world.operator(&[ADMIN]);
+    let params = json!({"publicUrl": "wss://gateway.example", "bootstrapProfile": "limited"});
+    let answer = world.ask(admin, "device.pair.setupCode", params);
+    let carried = support::carried(ok(&answer)["setupCode"].as_str().expect("a code"));
+    let both = Caller {
+        auth: json!({"token": support::TOKEN, "bootstrapToken": carried["bootstrapToken"]}),
+        scopes: &[WRITE],
+        ..device(1)
+    };
+    let_in(&mut world, &both, false);
+    let without = Caller {
+        auth: json!({"token": support::TOKEN}),
+        ..both
+    };
+    let_in(&mut world, &without, false);
 }
 
 #[test]
@@ -702,13 +928,12 @@ fn a_revocation_ends_who_came_in_while_it_was_written() {
     world.request(admin, "a", "device.token.revoke", params);
     let conn = world.open(remote(1));
     let knock = world.knock(conn, &with_token(&device(1), &token));
-    assert_eq!(knock, Value::Null, "it waits");
-    world.disk_does(Ok(()));
-    let answer = world.answer(conn, "c");
     assert_eq!(
-        answer["error"]["details"]["code"],
-        "AUTH_DEVICE_TOKEN_MISMATCH"
+        knock["ok"], true,
+        "nobody waits for the disk who changes nothing"
     );
+    world.disk_does(Ok(()));
+    assert_eq!(world.close(conn), Some((4001, "device removed")));
 }
 
 #[test]

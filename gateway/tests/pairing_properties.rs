@@ -184,7 +184,11 @@ impl World {
                 let decided = self
                     .pairings
                     .approve(&request, manager, &chance, self.now_ms);
-                let lacks = scopes::missing(by, &wanted).is_some();
+                let approved = self.approved.get(device).cloned().unwrap_or_default();
+                let live = self.live.contains(device);
+                let before = if live { approved } else { Vec::new() };
+                let all: Vec<String> = before.into_iter().chain(wanted).collect();
+                let lacks = scopes::missing(by, &all).is_some();
                 assert_eq!(
                     decided.is_err(),
                     lacks,
@@ -192,9 +196,8 @@ impl World {
                 );
                 if let Ok(decision) = decided {
                     self.make(decision);
-                    let approved = self.approved.entry(*device).or_default();
-                    approved.extend(wanted);
-                    self.opens.insert(*device, approved.clone());
+                    self.approved.insert(*device, all.clone());
+                    self.opens.insert(*device, all);
                     self.live.insert(*device);
                     self.untold.insert(*device);
                     self.bury(*device);
@@ -305,7 +308,12 @@ impl World {
             Some(text) => Presented::DeviceToken(text),
             None => Presented::Secret,
         };
-        let address: IpAddr = if here { [127, 0, 0, 1] } else { [192, 0, 2, 7] }.into();
+        let address: IpAddr = if here {
+            [127, 0, 0, 1]
+        } else {
+            [192, 0, 2, device as u8 / 8]
+        }
+        .into();
         let (proof, client) = (proof(device), client(platform));
         let knock = Knock {
             device: &proof,
@@ -313,6 +321,7 @@ impl World {
             role: Role::Operator,
             scopes: wanted,
             presented,
+            setup: None,
             address,
             direct: here,
         };
@@ -344,7 +353,10 @@ impl World {
         let beyond = !self.live.contains(&device) || scopes::missing(approved, wanted).is_some();
         if beyond {
             assert!(here, "nobody approved that");
-            // With the secret, on this host, asking is being approved.
+            // With the secret, on this host, asking is being approved; what was taken back is not given again.
+            if !self.live.contains(&device) {
+                approved.clear();
+            }
             approved.extend(wanted.iter().cloned());
         }
         let narrowed = scopes::missing(opens, wanted).is_some();

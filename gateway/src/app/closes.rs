@@ -51,11 +51,11 @@ impl Closes {
     }
 }
 
-/// A reason without what it says of the place in the peer's message.
+/// A reason without what it says of this one peer: the place in its message, its request, its words.
 fn cause(reason: &str) -> &str {
-    reason
-        .split_once(": at ")
-        .map_or(reason, |(cause, _)| cause)
+    [": at ", " (requestId", " for requested roles: "]
+        .into_iter()
+        .fold(reason, |rest, mark| rest.split(mark).next().unwrap_or(rest))
 }
 
 #[cfg(test)]
@@ -68,6 +68,12 @@ mod tests {
         for place in 0..1_000 {
             let reason = format!("invalid connect params: at /{place}: must be string");
             closes.count(Some(&Close::new(1008, reason)));
+            for reason in [
+                format!("pairing required: more scopes (requestId: {place}"),
+                format!("invalid scope for requested roles: {place}"),
+            ] {
+                closes.count(Some(&Close::new(1008, reason)));
+            }
         }
         for number in 0..1_000 {
             closes.count(Some(&Close::new(1008, format!("cause {number}"))));
@@ -79,7 +85,7 @@ mod tests {
         assert!(has(
             r#"{"code":1008,"reason":"invalid connect params","count":1000}"#
         ));
-        assert!(has(r#"{"code":1008,"reason":"other","count":937}"#));
+        assert!(has(r#"{"code":1008,"reason":"other","count":939}"#));
         assert!(has(r#"{"code":1009,"reason":"other","count":1}"#));
         assert_eq!(closes.left(), 0);
     }

@@ -3,6 +3,7 @@
 //! One decision at a time is on its way to the disk; the others wait for it, because they may depend on it. What needs no
 //! storing is decided at once.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
@@ -54,7 +55,7 @@ pub(super) enum Spoken {
     Admit {
         applicant: Applicant,
         grant: Box<Grant>,
-        entrant: Option<Entrant>,
+        by_token: bool,
     },
     /// A connection does not come in.
     Refuse {
@@ -72,16 +73,22 @@ pub(super) struct Entrant {
     pub(super) role: Role,
     /// Whether a token of its own is all that it showed.
     pub(super) by_token: bool,
+    /// Whether what let it in holds no more: its socket is closing.
+    ended: bool,
 }
 
 pub(super) struct Desk {
     pairings: Pairings,
     ledger: Arc<dyn Ledger>,
-    waiting: VecDeque<Errand>,
+    waiting: VecDeque<(Option<ConnId>, Errand)>,
     /// What is being stored.
     written: Option<Decided>,
     /// The connections that are a device's.
     there: BTreeMap<ConnId, Entrant>,
+    /// How many there are of each device.
+    counts: BTreeMap<String, usize>,
+    /// Rises with every change of what is known, and of who is there.
+    version: u64,
     executor: Arc<Executor<'static>>,
     handle: Handle<Command>,
 }
@@ -108,6 +115,8 @@ impl Desk {
             waiting: VecDeque::new(),
             written: None,
             there: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            version: 0,
             executor,
             handle,
         }
@@ -119,9 +128,12 @@ impl Desk {
 
     /// Whether a connection of a device is there.
     pub(super) fn is_there(&self, device_id: &str) -> bool {
-        self.there
-            .values()
-            .any(|entrant| entrant.device_id == device_id)
+        self.counts.contains_key(device_id)
+    }
+
+    /// What rises with every change of what is known, and of who is there.
+    pub(super) fn version(&self) -> u64 {
+        self.version
     }
 
     /// Who asks, when it comes to devices.
@@ -143,10 +155,44 @@ impl Desk {
         self.written.is_none() && self.waiting.is_empty()
     }
 
-    /// Takes a decision, at once or when those before it last.
-    pub(super) fn decide(&mut self, hub: &mut Hub, errand: Errand, now: Now) {
-        self.waiting.push_back(errand);
+    /// Takes a decision, at once or when those before it last; one that `by` asked for only if they still may by then.
+    pub(super) fn decide(&mut self, hub: &mut Hub, by: Option<ConnId>, errand: Errand, now: Now) {
+        self.waiting.push_back((by, errand));
         self.go_on(hub, now);
+    }
+
+    /// Lets a device in.
+    pub(super) fn enter(
+        &mut self,
+        hub: &mut Hub,
+        applicant: Applicant,
+        grant: Box<Grant>,
+        by_token: bool,
+        now: Now,
+    ) {
+        let conn = applicant.conn();
+        let _ = hub.admit(applicant, &grant, now);
+        // A connection may be gone by now; then there is nobody to let in.
+        if hub.session(conn).is_none() {
+            return;
+        }
+        let Some(device_id) = grant.device_id else {
+            return;
+        };
+        *self.counts.entry(device_id.to_string()).or_default() += 1;
+        self.version += 1;
+        let entrant = Entrant {
+            device_id: device_id.into(),
+            role: grant.role,
+            by_token,
+            ended: false,
+        };
+        self.there.insert(conn, entrant);
+    }
+
+    /// Whether who asked for something is still there, with what let them in still in force.
+    fn may_still(&self, hub: &Hub, by: ConnId) -> bool {
+        hub.session(by).is_some() && self.there.get(&by).is_none_or(|entrant| !entrant.ended)
     }
 
     /// What was on its way to the disk is there, or is not.
@@ -159,6 +205,7 @@ impl Desk {
                 for change in std::mem::take(&mut decided.changes) {
                     self.pairings.apply(change);
                 }
+                self.version += 1;
                 self.speak(hub, decided, now);
             }
             Err(why) => {
@@ -170,12 +217,21 @@ impl Desk {
     }
 
     pub(super) fn forget_connection(&mut self, conn: ConnId) {
-        self.there.remove(&conn);
+        let Some(gone) = self.there.remove(&conn) else {
+            return;
+        };
+        self.version += 1;
+        if let Entry::Occupied(mut count) = self.counts.entry(gone.device_id) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 
     fn go_on(&mut self, hub: &mut Hub, now: Now) {
         while self.written.is_none() {
-            let Some(errand) = self.waiting.pop_front() else {
+            let Some((by, errand)) = self.waiting.pop_front() else {
                 return;
             };
             let (chance, drawn) = match chance() {
@@ -185,7 +241,10 @@ impl Desk {
                     (Chance::none(), false)
                 }
             };
-            let decided = errand(&self.pairings, &chance, now);
+            let mut decided = errand(&self.pairings, &chance, now);
+            if by.is_some_and(|by| !self.may_still(hub, by)) {
+                decided = decided.denied();
+            }
             if decided.changes.is_empty() {
                 self.speak(hub, decided, now);
             } else if drawn {
@@ -242,15 +301,8 @@ impl Desk {
             Spoken::Admit {
                 applicant,
                 grant,
-                entrant,
-            } => {
-                let conn = applicant.conn();
-                // A connection may be gone by now; then there is nobody to let in.
-                let _ = hub.admit(applicant, &grant, now);
-                if let Some(entrant) = entrant.filter(|_| hub.session(conn).is_some()) {
-                    self.there.insert(conn, entrant);
-                }
-            }
+                by_token,
+            } => self.enter(hub, applicant, grant, by_token, now),
             Spoken::Refuse { applicant, error } => refuse(hub, applicant, error, now),
             Spoken::Answer { call, outcome } => hub.reply(call, outcome, now),
         }
@@ -258,12 +310,32 @@ impl Desk {
 
     /// Ends what a device has open; whoever asked for it has its answer already.
     fn end(&mut self, hub: &mut Hub, device_id: &str, role: Option<Role>, reason: &str, now: Now) {
-        let ended = self.there.iter().filter(|(_, entrant)| {
-            entrant.device_id == device_id && role.is_none_or(|role| entrant.role == role)
-        });
-        let ended: Vec<ConnId> = ended.map(|(conn, _)| *conn).collect();
+        let mut ended = Vec::new();
+        for (conn, entrant) in &mut self.there {
+            if entrant.device_id == device_id && role.is_none_or(|role| entrant.role == role) {
+                entrant.ended = true;
+                ended.push(*conn);
+            }
+        }
         for conn in ended {
             hub.close(conn, Close::new(close_code::REVOKED, reason), now);
+        }
+    }
+}
+
+impl Decided {
+    /// The same where who asked may not any more.
+    fn denied(self) -> Self {
+        Self {
+            spoken: match self.spoken {
+                Spoken::Answer { call, .. } => Spoken::Answer {
+                    call,
+                    outcome: Outcome::failure(ErrorShape::unavailable("closing")),
+                },
+                other @ (Spoken::Admit { .. } | Spoken::Refuse { .. }) => other,
+            },
+            changes: Vec::new(),
+            notices: Vec::new(),
         }
     }
 }

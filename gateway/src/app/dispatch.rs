@@ -96,8 +96,8 @@ impl App {
             }
             Method::GatewayIdentity | Method::DeviceList => {
                 let manager = self.desk.manager(call.conn(), &session.scopes);
-                let own = manager.own_only();
-                self.read_devices(row.method, own, params, now)
+                let own = manager.own_only().map(str::to_owned);
+                self.read_devices(row.method, own.as_deref(), params, now)
             }
             Method::SetupCode => return self.open_setup(hub, call, params, now),
             Method::Device(method) => {

@@ -87,6 +87,7 @@ impl App {
             Err(error) => return hub.reply(call, Outcome::failure(error), now),
         };
         let auth = self.reach.auth;
+        let by = call.conn();
         let errand = Box::new(
             move |pairings: &crate::pairing::Pairings,
                   chance: &crate::pairing::Chance,
@@ -99,7 +100,7 @@ impl App {
                     })
             },
         );
-        self.desk.decide(hub, errand, now);
+        self.desk.decide(hub, Some(by), errand, now);
     }
 }
 
@@ -164,6 +165,11 @@ fn find(wanted: &Wanted, reach: &Reach) -> Result<Found, ErrorShape> {
         "http" | "ws" => false,
         _ => return Err(invalid()),
     };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(invalid());
+    }
+    url.set_query(None);
+    url.set_fragment(None);
     url.set_scheme(if secure { "wss" } else { "ws" })
         .map_err(|()| invalid())?;
     let plain = match (secure, url.host()) {
@@ -278,6 +284,7 @@ mod tests {
             ("ws://203.0.113.9:1", "wss://"),
             ("ws://gateway.example", "wss://"),
             ("ftp://gateway.example", "publicUrl is invalid"),
+            ("wss://me:secret@gateway.example", "publicUrl is invalid"),
             ("nonsense", "publicUrl is invalid"),
         ] {
             let error = find(&wanted(Some(asked)), &reach()).unwrap_err();

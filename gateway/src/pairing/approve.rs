@@ -5,7 +5,7 @@ use openclaw_protocol_core::scope::{Role, Scope, Scopes};
 
 use super::manage::{Manager, own_or_all};
 use super::record::{ApprovedVia, Device, Request};
-use super::{Chance, Change, Decision, MAX_DEVICES, Pairings, refusal, scopes};
+use super::{Chance, Change, Decision, Pairings, refusal, scopes};
 
 /// A request that was approved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,22 +40,24 @@ impl Pairings {
             return Err(denied());
         }
         may_grant(approver.scopes, &request.scopes)?;
-        if !self.devices.contains_key(&request.device_id) && self.devices.len() >= MAX_DEVICES {
-            return Err(refusal::too_many_devices());
-        }
         let mut device = self.approved(request, ApprovedVia::Owner, now_ms);
         for role in &request.roles {
             let opens = device.granted(*role).map(|granted| granted.scopes.clone());
+            // What was approved before comes back with it.
+            may_grant(approver.scopes, opens.as_deref().unwrap_or_default())?;
             self.issue(&mut device, *role, opens.as_deref(), chance, now_ms);
         }
         let mut decision = Decision::of(Approved {
             request_id: request.id.clone(),
             device: device.clone(),
         });
-        decision.changes = vec![
+        if !self.make_room_for_device(&device.id, &mut decision) {
+            return Err(refusal::too_many_devices());
+        }
+        decision.changes.extend([
             Change::PutDevice(Box::new(device)),
             Change::DropRequest(request.id.clone()),
-        ];
+        ]);
         decision.notices.push(request.resolved("approved"));
         Ok(decision)
     }

@@ -8,15 +8,17 @@ use openclaw_protocol_core::scope::Role;
 
 use super::record::{ApprovedVia, Device, Face, Granted, Request, Token};
 use super::refusal::{self, Reason};
-use super::{Chance, Change, Decision, MAX_DEVICES, Notice, Pairings, scopes, token};
+use super::{Chance, Change, Decision, Notice, Pairings, scopes, token};
 
 /// How much later a device must be seen again for that to be noted, in milliseconds.
 const SEEN_STEP_MS: u64 = 300_000;
 /// How much later a device must ask again for that to be noted, in milliseconds.
 const ASKED_STEP_MS: u64 = 60_000;
+/// How long a request stands before its device may ask for something else instead, in milliseconds.
+const ANEW_STEP_MS: u64 = 1_000;
 
 /// A device that proved its key.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Knock<'a> {
     /// Its proof.
     pub device: &'a DeviceProof,
@@ -28,10 +30,23 @@ pub struct Knock<'a> {
     pub scopes: &'a [String],
     /// What it presented.
     pub presented: Presented<'a>,
+    /// The token of a setup code that it sent along, right or not.
+    pub setup: Option<&'a str>,
     /// Where it connects from.
     pub address: IpAddr,
     /// Whether it connects from this very host, with nobody in between.
     pub direct: bool,
+}
+
+impl std::fmt::Debug for Knock<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Knock")
+            .field("device", &self.device.id)
+            .field("role", &self.role)
+            .field("presented", &self.presented)
+            .field("direct", &self.direct)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The credential that let a device come as far as this.
@@ -73,7 +88,7 @@ impl std::fmt::Debug for Admitted {
 }
 
 /// What is done with a device.
-enum Course {
+pub(super) enum Course {
     /// It comes in as it is.
     Enter,
     /// It is approved without anybody being asked.
@@ -104,7 +119,12 @@ impl Pairings {
     pub fn knock(&self, knock: &Knock<'_>, chance: &Chance, now_ms: u64) -> Verdict {
         let known = self.devices.get(&knock.device.id);
         match knock.presented {
-            Presented::Setup(text) => return self.redeem(knock, text, chance, now_ms),
+            Presented::Setup(text) => {
+                return match self.setup(text, &knock.device.id, now_ms) {
+                    Some(setup) => self.redeem(knock, setup, chance, now_ms),
+                    None => Decision::of(Err(refusal::setup_invalid())),
+                };
+            }
             Presented::DeviceToken(text) => match self.token(&knock.device.id, knock.role) {
                 Some(token) if token.is(text) => {
                     if scopes::missing(&token.scopes, knock.scopes).is_some() {
@@ -115,7 +135,16 @@ impl Pairings {
             },
             Presented::Secret => {}
         }
-        match (self.course(knock, known), known) {
+        let course = self.course(knock, known);
+        // Where the secret alone would wait, a setup code helps.
+        let setup = knock
+            .setup
+            .filter(|_| matches!(course, Course::Wait(_)))
+            .and_then(|text| self.setup(text, &knock.device.id, now_ms));
+        if let Some(setup) = setup {
+            return self.redeem(knock, setup, chance, now_ms);
+        }
+        match (course, known) {
             (Course::Enter, Some(device)) => self.enter(device, knock, chance, now_ms),
             (Course::Approve(via), _) => self.let_in(knock, via, knock.scopes, chance, now_ms),
             (Course::Wait(reason), _) => self.wait(knock, reason, chance, now_ms),
@@ -123,7 +152,7 @@ impl Pairings {
         }
     }
 
-    fn course(&self, knock: &Knock<'_>, known: Option<&Device>) -> Course {
+    pub(super) fn course(&self, knock: &Knock<'_>, known: Option<&Device>) -> Course {
         let silent = knock.direct && matches!(knock.presented, Presented::Secret);
         let or_silent = |reason| match silent {
             true => Course::Approve(ApprovedVia::Silent),
@@ -149,19 +178,22 @@ impl Pairings {
     }
 
     /// A device that may come in as it is.
-    fn enter(&self, device: &Device, knock: &Knock<'_>, chance: &Chance, now_ms: u64) -> Verdict {
+    pub(super) fn enter(
+        &self,
+        device: &Device,
+        knock: &Knock<'_>,
+        chance: &Chance,
+        now_ms: u64,
+    ) -> Verdict {
         let mut device = device.clone();
-        let face = Face::from(knock.client);
-        let name = face.display_name.or(device.face.display_name.take());
         let is_new = |seen: u64| now_ms.saturating_sub(seen) >= SEEN_STEP_MS;
-        let before = self.devices.get(&device.id);
-        let mut differs = device.seen_ms.is_none_or(is_new);
-        if differs {
+        let unseen = device.seen_ms.is_none_or(is_new);
+        if unseen {
+            let face = Face::from(knock.client);
             device.seen_ms = Some(now_ms);
+            device.face.platform = face.platform;
+            device.face.display_name = face.display_name.or(device.face.display_name.take());
         }
-        device.face.display_name = name;
-        device.face.platform = face.platform;
-        differs |= before.is_some_and(|before| before.face != device.face);
         // The secret opens all that was approved; a token that was narrowed since then makes way.
         let token = device
             .granted(knock.role)
@@ -171,7 +203,7 @@ impl Pairings {
         let opens = narrowed.then_some(knock.scopes);
         let (admitted, issued) = self.issue(&mut device, knock.role, opens, chance, now_ms);
         let mut decision = Decision::of(Ok(admitted));
-        if issued || differs {
+        if issued || unseen {
             decision.changes.push(Change::PutDevice(Box::new(device)));
         }
         decision
@@ -190,28 +222,35 @@ impl Pairings {
         if let Some(scope) = scopes::unknown(approved) {
             return Decision::of(Err(refusal::unknown_scope(scope)));
         }
-        if !self.devices.contains_key(id) && self.devices.len() >= MAX_DEVICES {
+        let mut decision = Decision::of(());
+        if !self.make_room_for_device(id, &mut decision) {
             return Decision::of(Err(refusal::too_many_devices()));
         }
-        let waiting = self.request_of(id, now_ms);
-        let request = Request {
-            id: waiting.map_or_else(|| chance.request_id.clone(), |waiting| waiting.id.clone()),
+        let mut request = Request {
             scopes: scopes::union(approved),
             ..self.request(knock, chance, now_ms)
         };
-        let mut device = self.approved(&request, via, now_ms);
-        device.seen_ms = Some(now_ms);
-        let opens = device.granted(knock.role).map(|g| g.scopes.clone());
-        let (admitted, _) = self.issue(&mut device, knock.role, opens.as_deref(), chance, now_ms);
-        let mut decision = Decision::of(Ok(admitted));
-        decision.changes.push(Change::PutDevice(Box::new(device)));
-        if let Some(waiting) = waiting {
+        // What waits for more goes on waiting.
+        if let Some(waiting) = self.request_of(id, now_ms)
+            && request.covers(waiting)
+        {
+            request.id.clone_from(&waiting.id);
             decision
                 .changes
                 .push(Change::DropRequest(waiting.id.clone()));
         }
+        let mut device = self.approved(&request, via, now_ms);
+        device.seen_ms = Some(now_ms);
+        let opens = match via {
+            ApprovedVia::Bootstrap => Some(request.scopes.clone()),
+            ApprovedVia::Silent | ApprovedVia::Owner => {
+                device.granted(knock.role).map(|g| g.scopes.clone())
+            }
+        };
+        let (admitted, _) = self.issue(&mut device, knock.role, opens.as_deref(), chance, now_ms);
+        decision.changes.push(Change::PutDevice(Box::new(device)));
         decision.notices.push(request.resolved("approved"));
-        decision
+        decision.map(|()| Ok(admitted))
     }
 
     /// Has a device wait for a decision; the same request again keeps its name.
@@ -243,6 +282,9 @@ impl Pairings {
                 }
                 return decision;
             }
+            Some(before) if now_ms.saturating_sub(before.created_ms) < ANEW_STEP_MS => {
+                return Decision::of(Err(refusal::too_fast()));
+            }
             Some(before) => {
                 request.take_over(before);
                 let mut decision = Decision::of(Err(refused(&request)));
@@ -251,6 +293,9 @@ impl Pairings {
                     .push(Change::DropRequest(before.id.clone()));
                 decision.notices.push(before.resolved("rejected"));
                 decision
+            }
+            None if self.is_crowded(request.remote_ip.as_deref(), now_ms) => {
+                return Decision::of(Err(refusal::too_many_requests()));
             }
             None => {
                 let mut decision = Decision::of(Err(refused(&request)));
@@ -308,7 +353,10 @@ impl Pairings {
         }
         let new = self.key.text(&id, role, &chance.salt);
         if let Some(granted) = device.granted_mut(role) {
-            let opens = opens.unwrap_or(&granted.scopes);
+            // Made anew only because the old text cannot be told again, it opens what that did.
+            let old = before.as_ref().filter(|before| before.is_live());
+            let old = old.map(|old| old.scopes.as_slice());
+            let opens = opens.or(old).unwrap_or(&granted.scopes);
             granted.token = Some(Token {
                 digest: token::digest(&new),
                 salt: chance.salt,
@@ -341,15 +389,18 @@ impl Pairings {
             seen_ms: known.and_then(|known| known.seen_ms),
         };
         for role in &request.roles {
+            // What was taken back is not given again unasked.
+            let in_force = known.is_some_and(|known| known.in_force(*role).is_some());
             let wanted: &[String] = if *role == Role::Operator {
                 &request.scopes
             } else {
                 &[]
             };
             match device.granted_mut(*role) {
-                Some(granted) => {
+                Some(granted) if in_force => {
                     granted.scopes = scopes::union(granted.scopes.iter().chain(wanted));
                 }
+                Some(granted) => granted.scopes = scopes::union(wanted),
                 None => device.granted.push(Granted {
                     role: *role,
                     scopes: scopes::union(wanted),
@@ -363,7 +414,7 @@ impl Pairings {
 
 impl Request {
     /// Whether approving this one would do all that `other` asks for.
-    fn covers(&self, other: &Self) -> bool {
+    pub(super) fn covers(&self, other: &Self) -> bool {
         other.roles.iter().all(|role| self.roles.contains(role))
             && scopes::missing(&self.scopes, &other.scopes).is_none()
             && self.face.is_same_machine(&other.face)

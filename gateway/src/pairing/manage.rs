@@ -10,9 +10,6 @@ use super::{Chance, Change, Decision, Notice, Pairings, scopes, token};
 /// The longest name that an operator may give a device, in characters.
 pub const MAX_LABEL: usize = 64;
 
-/// The reason of the close of what a device has open, whatever was taken from it.
-const REMOVED: &str = "device removed";
-
 /// Who changes something.
 #[derive(Clone, Copy, Debug)]
 pub struct Manager<'a> {
@@ -72,17 +69,13 @@ impl Pairings {
             .ok_or_else(|| ErrorShape::invalid_request("unknown deviceId"))?;
         let mut decision = Decision::of(());
         decision.changes.push(Change::DropDevice(device.id.clone()));
-        if let Some(request) = self.request_of(device_id, now_ms) {
+        if let Some(request) = self.request_of(&device.id, now_ms) {
             decision
                 .changes
                 .push(Change::DropRequest(request.id.clone()));
             decision.notices.push(request.resolved("rejected"));
         }
-        decision.notices.push(Notice::Ended {
-            device_id: device.id.clone(),
-            role: None,
-            reason: REMOVED,
-        });
+        decision.notices.push(device.ended(None));
         Ok(decision)
     }
 
@@ -139,11 +132,11 @@ impl Pairings {
             return Err(denied(()));
         }
         may_grant(manager.scopes, &opened).map_err(|_| denied(()))?;
-        let text = self.key.text(device_id, granted.role, &chance.salt);
+        let text = self.key.text(&device.id, granted.role, &chance.salt);
         let rotated = Rotated {
             device_id: device.id.clone(),
             role: granted.role,
-            token: (manager.token_of == Some(device_id)).then(|| text.clone()),
+            token: (manager.token_of == Some(&*device.id)).then(|| text.clone()),
             scopes: opened.clone(),
             rotated_ms: now_ms,
         };
@@ -159,11 +152,7 @@ impl Pairings {
             revoked_ms: None,
         };
         let mut decision = with_token(device, granted.role, new, rotated);
-        decision.notices.push(Notice::Ended {
-            device_id: device.id.clone(),
-            role: Some(granted.role),
-            reason: REMOVED,
-        });
+        decision.notices.push(device.ended(Some(granted.role)));
         Ok(decision)
     }
 
@@ -190,11 +179,7 @@ impl Pairings {
             ..token.clone()
         };
         let mut decision = with_token(device, granted.role, revoked, granted.role);
-        decision.notices.push(Notice::Ended {
-            device_id: device.id.clone(),
-            role: Some(granted.role),
-            reason: REMOVED,
-        });
+        decision.notices.push(device.ended(Some(granted.role)));
         Ok(decision)
     }
 

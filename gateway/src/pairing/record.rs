@@ -203,6 +203,16 @@ impl Device {
         super::scopes::union(all)
     }
 
+    /// What tells its sockets that they end.
+    pub(super) fn ended(&self, role: Option<Role>) -> Notice {
+        Notice::Ended {
+            device_id: self.id.clone(),
+            role,
+            // The same words whatever was taken from it: clients know them.
+            reason: "device removed",
+        }
+    }
+
     /// The name for people: the operator's, or its own, or the program's.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -119,6 +119,21 @@ pub(crate) fn setup_invalid() -> ErrorShape {
     )
 }
 
+/// The refusal of a device whose address has enough devices that wait.
+pub(super) fn too_many_requests() -> ErrorShape {
+    ErrorShape::unavailable(format!(
+        "{} devices of this address wait for an approval already; approve or reject one with openclaw devices",
+        super::MAX_REQUESTS_OF_ADDRESS
+    ))
+    .retryable_after(Some(60_000))
+}
+
+/// The refusal of a device that asks for one thing after another.
+pub(super) fn too_fast() -> ErrorShape {
+    ErrorShape::unavailable("this device has just asked for something else; retry shortly")
+        .retryable_after(Some(1_000))
+}
+
 /// The refusal of a scope that no device can be approved for.
 pub(super) fn unknown_scope(scope: &str) -> ErrorShape {
     let scope = openclaw_protocol_core::json::cut(scope, 120);

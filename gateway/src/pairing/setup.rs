@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use openclaw_protocol_core::error_shape::ErrorShape;
 use openclaw_protocol_core::scope::Role;
 
-use super::knock::{Admitted, Knock};
+use super::knock::{Admitted, Course, Knock};
 use super::record::ApprovedVia;
-use super::refusal::{self, Reason};
 use super::{Chance, Change, Decision, MAX_SETUPS, Pairings, scopes, token};
 
 /// How long a setup code is open.
@@ -72,6 +72,8 @@ pub struct Setup {
     pub id: String,
     /// What it lets its device do.
     pub access: Access,
+    /// The device that presented it first: it is for no other.
+    pub device_id: Option<String>,
     /// When it was made, in milliseconds since 1970.
     pub created_ms: u64,
     /// When it is over, in milliseconds since 1970.
@@ -108,6 +110,11 @@ impl Setup {
         // A clock that was set far back would keep it open for ever.
         (self.created_ms..self.expires_ms).contains(&now_ms)
     }
+
+    fn is_for(&self, device_id: &str) -> bool {
+        let first = self.device_id.as_deref();
+        first.is_none_or(|first| first == device_id)
+    }
 }
 
 impl Pairings {
@@ -124,6 +131,7 @@ impl Pairings {
             digest: token::digest(&text),
             id: chance.request_id.clone(),
             access,
+            device_id: None,
             created_ms: now_ms,
             expires_ms: now_ms.saturating_add(SETUP_LIFE.as_millis() as u64),
         };
@@ -143,43 +151,48 @@ impl Pairings {
         decision
     }
 
-    /// Whether a text is the token of an open setup code.
+    /// Whether a text is the token of a setup code that is open to a device.
     #[must_use]
-    pub fn is_setup(&self, text: &str, now_ms: u64) -> bool {
-        self.setup(text, now_ms).is_some()
+    pub fn is_setup(&self, text: &str, device_id: &str, now_ms: u64) -> bool {
+        self.setup(text, device_id, now_ms).is_some()
     }
 
-    fn setup(&self, text: &str, now_ms: u64) -> Option<&Setup> {
+    pub(super) fn setup(&self, text: &str, device_id: &str, now_ms: u64) -> Option<&Setup> {
         // What is looked up is a digest: how long that takes says nothing of the text.
         self.setups
             .get(&token::digest(text))
-            .filter(|setup| setup.is_open(now_ms))
+            .filter(|setup| setup.is_open(now_ms) && setup.is_for(device_id))
     }
 
     /// Lets a device in for its setup code, which is used up by that.
     ///
-    /// A device that asks for more than the code opens waits for an approval, and the code stays open.
+    /// A device that asks for more than the code opens waits for an approval, and the code stays open for it alone.
     pub(super) fn redeem(
         &self,
         knock: &Knock<'_>,
-        text: &str,
+        setup: &Setup,
         chance: &Chance,
         now_ms: u64,
-    ) -> Decision<Result<Admitted, openclaw_protocol_core::error_shape::ErrorShape>> {
-        let Some(setup) = self.setup(text, now_ms) else {
-            return Decision::of(Err(refusal::setup_invalid()));
-        };
+    ) -> Decision<Result<Admitted, ErrorShape>> {
+        let known = self.device(&knock.device.id);
         let opened = if knock.role == Role::Operator {
             setup.access.scopes()
         } else {
             Vec::new()
         };
-        if scopes::missing(&opened, knock.scopes).is_some() {
-            return self.wait(knock, Reason::NotPaired, chance, now_ms);
-        }
-        let mut decision = self.let_in(knock, ApprovedVia::Bootstrap, &opened, chance, now_ms);
+        let mut decision = match (self.course(knock, known), known) {
+            (Course::Enter, Some(device)) => self.enter(device, knock, chance, now_ms),
+            (Course::Wait(reason), _) if scopes::missing(&opened, knock.scopes).is_some() => {
+                self.wait(knock, reason, chance, now_ms)
+            }
+            _ => self.let_in(knock, ApprovedVia::Bootstrap, &opened, chance, now_ms),
+        };
         if decision.outcome.is_ok() {
             decision.changes.push(Change::DropSetup(setup.digest));
+        } else if setup.device_id.is_none() {
+            let mut bound = setup.clone();
+            bound.device_id = Some(knock.device.id.clone());
+            decision.changes.push(Change::PutSetup(bound));
         }
         decision
     }

@@ -50,6 +50,7 @@ CREATE TABLE setup (
     digest     BLOB PRIMARY KEY,
     id         TEXT NOT NULL,
     access     TEXT NOT NULL,
+    device_id  TEXT,
     created_ms INTEGER NOT NULL,
     expires_ms INTEGER NOT NULL
 ) STRICT;

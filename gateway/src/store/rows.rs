@@ -65,11 +65,12 @@ pub(super) fn write(transaction: &Transaction<'_>, change: &Change) -> rusqlite:
             .map(drop),
         Change::PutSetup(setup) => transaction
             .execute(
-                "INSERT OR REPLACE INTO setup (digest, id, access, created_ms, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT OR REPLACE INTO setup (digest, id, access, device_id, created_ms, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 params![
                     setup.digest,
                     setup.id,
                     setup.access.word(),
+                    setup.device_id,
                     whole(setup.created_ms),
                     whole(setup.expires_ms)
                 ],
@@ -208,6 +209,7 @@ fn setup(row: &Row<'_>) -> rusqlite::Result<Setup> {
         digest: row.get("digest")?,
         id: row.get("id")?,
         access: word(row, "access", Access::from_word)?,
+        device_id: row.get("device_id")?,
         created_ms: time(row, "created_ms")?.unwrap_or(0),
         expires_ms: time(row, "expires_ms")?.unwrap_or(0),
     })

@@ -132,6 +132,7 @@ fn setup(number: u8, access: Access) -> Setup {
         digest: [number; 32],
         id: format!("setup {number}"),
         access,
+        device_id: number.is_multiple_of(2).then(|| format!("device {number}")),
         created_ms: 1_700_000_000_005,
         expires_ms: 1_700_000_600_005,
     }

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
+use core::fmt;
 
 use crate::frame::outgoing::StateVersion;
 use crate::json::{Json, Object, array};
@@ -32,7 +33,7 @@ pub struct Welcome {
 }
 
 /// What a connection was granted, as the application decided it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Grant {
     /// Its role.
     pub role: Role,
@@ -44,6 +45,18 @@ pub struct Grant {
     pub device_id: Option<Box<str>>,
     /// A token that was issued to it, and when (milliseconds since 1970).
     pub device_token: Option<(String, u64)>,
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant")
+            .field("role", &self.role)
+            .field("scopes", &self.scopes)
+            .field("principal", &self.principal)
+            .field("device_id", &self.device_id)
+            .field("device_token", &self.device_token.is_some())
+            .finish()
+    }
 }
 
 /// The limits that a newcomer is told.

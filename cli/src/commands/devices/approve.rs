@@ -44,10 +44,22 @@ async fn approve(
             target.flags()
         )));
     };
-    // Nobody gives what they do not have, so this asks for what the request does.
+    // Nobody gives what they do not have, so this asks for what the request does, and for what was approved before: that
+    // comes with it.
     let access = request.access();
+    let before = listing
+        .device(request.device_id())
+        .map(|device| device.access());
     let mut scopes = vec![PAIRING];
-    scopes.extend(access.known_scopes().filter(|scope| *scope != PAIRING));
+    for scope in [Some(&access), before.as_ref()]
+        .into_iter()
+        .flatten()
+        .flat_map(|access| access.known_scopes())
+    {
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
     if access.is_for_admins() && !scopes.contains(&ADMIN) {
         scopes.push(ADMIN);
     }

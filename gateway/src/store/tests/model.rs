@@ -132,10 +132,10 @@ prop_compose! {
 
 prop_compose! {
     fn setup()(
-        digest in digest(), id in text(), full: bool, created_ms in time(), expires_ms in time(),
+        digest in digest(), id in text(), full: bool, device_id in maybe(text()), created_ms in time(), expires_ms in time(),
     ) -> Setup {
         let access = if full { Access::Full } else { Access::Limited };
-        Setup { digest, id, access, created_ms, expires_ms }
+        Setup { digest, id, access, device_id, created_ms, expires_ms }
     }
 }
 

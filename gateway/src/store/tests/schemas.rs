@@ -92,6 +92,7 @@ fn told() -> Contents {
         created_ms: 1_790_000_003_000,
         expires_ms: 1_790_000_603_000,
         access: Access::Limited,
+        device_id: None,
     };
     Contents {
         devices: vec![first, second],
