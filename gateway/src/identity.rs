@@ -38,6 +38,8 @@ struct File {
     device_id: String,
     public_key_pem: String,
     private_key_pem: String,
+    /// For people; not every program writes it.
+    #[serde(skip_deserializing)]
     created_at_ms: u64,
 }
 
@@ -255,6 +257,26 @@ mod tests {
             written.contains("MC4CAQAwBQYDK2VwBCIEIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g"),
             "{written}"
         );
+    }
+
+    #[test]
+    fn a_file_need_not_say_when_it_was_made() {
+        let made = Identity::from_seed(&[7; 32]);
+        let content = made.write(1).unwrap();
+        for time in [None, Some("1".into()), Some(1.5.into()), Some((-1).into())] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(IDENTITY_FILE);
+            let mut file: serde_json::Value = serde_json::from_slice(&content).unwrap();
+            match time {
+                Some(time) => file["createdAtMs"] = time,
+                None => drop(file.as_object_mut().unwrap().remove("createdAtMs")),
+            }
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, file.to_string()).unwrap();
+            let read = Identity::of(dir.path(), 2).unwrap();
+            assert_eq!(read.device_id(), made.device_id(), "{file}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), file.to_string());
+        }
     }
 
     #[test]
