@@ -36,8 +36,16 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Option<(Vec<u8>, Metadata)
     Ok(Some((bytes, metadata)))
 }
 
-/// Makes a folder and those above it, for their owner only where they are new. It blocks.
+/// Makes a folder and those above it, for their owner only where they are new. It blocks until they are on the disk.
 pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
+    create_dirs(dir, sync_dir)
+}
+
+fn create_dirs(dir: &Path, mut sync: impl FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
+    let new: Vec<&Path> = dir
+        .ancestors()
+        .take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists())
+        .collect();
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -45,7 +53,28 @@ pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
         use std::os::unix::fs::DirBuilderExt as _;
         builder.mode(0o700);
     }
-    builder.create(dir)
+    builder.create(dir)?;
+    for new in new.into_iter().rev() {
+        let above = match new.parent() {
+            Some(above) if above.as_os_str().is_empty() => Path::new("."),
+            Some(above) => above,
+            None => continue,
+        };
+        match sync(above) {
+            // Who may make folders in a folder need not be allowed to open it, and not every file system syncs them.
+            Err(error) if !may_not(&error) && error.kind() != io::ErrorKind::InvalidInput => {
+                return Err(error);
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether somebody may not do a thing at all: it is forbidden, or the file system has no such thing.
+fn may_not(error: &io::Error) -> bool {
+    let kind = error.kind();
+    kind == io::ErrorKind::PermissionDenied || kind == io::ErrorKind::Unsupported
 }
 
 /// Waits until what was made, renamed or removed in a folder is on the disk.
@@ -63,6 +92,14 @@ pub(crate) fn sync_dir(_dir: &Path) -> io::Result<()> {
 ///
 /// It blocks until the file is on the disk. A folder that is not there is made for its owner only.
 pub(crate) fn create_whole(path: &Path, content: &[u8]) -> io::Result<bool> {
+    create_linked(path, content, |from, to| fs::hard_link(from, to))
+}
+
+fn create_linked(
+    path: &Path,
+    content: &[u8],
+    link: impl FnOnce(&Path, &Path) -> io::Result<()>,
+) -> io::Result<bool> {
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -79,7 +116,12 @@ pub(crate) fn create_whole(path: &Path, content: &[u8]) -> io::Result<bool> {
         u64::from_ne_bytes(suffix)
     ));
     // A link, unlike a rename, never replaces what another process has just written.
-    let linked = write_private(&temporary, content).and_then(|()| fs::hard_link(&temporary, path));
+    let written = write_private(&temporary, content);
+    let linked = written.and_then(|()| match link(&temporary, path) {
+        // A file system without links: whoever makes the name writes the file.
+        Err(error) if may_not(&error) => write_private(path, content),
+        linked => linked,
+    });
     let _ = fs::remove_file(&temporary);
     match linked {
         Ok(()) => sync_dir(dir).map(|()| true),
@@ -97,6 +139,86 @@ fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
         options.mode(0o600);
     }
     let mut file = options.open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
+    let written = file.write_all(content).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // It is ours, and of no use to anybody.
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    #[test]
+    fn what_new_folders_are_made_in_is_synced_from_the_top() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("a/b/c");
+        let synced = |dir: &Path| {
+            let mut synced: Vec<PathBuf> = Vec::new();
+            let sync = |above: &Path| {
+                synced.push(above.to_owned());
+                Ok(())
+            };
+            create_dirs(dir, sync).unwrap();
+            synced
+        };
+        let above = [
+            home.path().to_owned(),
+            home.path().join("a"),
+            home.path().join("a/b"),
+        ];
+        assert_eq!(synced(&dir), above);
+        assert!(dir.is_dir());
+        assert_eq!(synced(&dir), [] as [PathBuf; 0]);
+        assert_eq!(synced(&home.path().join("a/d")), [home.path().join("a")]);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_synced_is_no_hindrance_unless_the_disk_fails() {
+        let home = tempfile::tempdir().unwrap();
+        for (number, (kind, is_fine)) in [
+            (io::ErrorKind::PermissionDenied, true),
+            (io::ErrorKind::Unsupported, true),
+            (io::ErrorKind::InvalidInput, true),
+            (io::ErrorKind::StorageFull, false),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let dir = home.path().join(number.to_string());
+            let created = create_dirs(&dir, |_| Err(kind.into()));
+            assert_eq!(created.is_ok(), is_fine, "{kind}");
+        }
+    }
+
+    #[test]
+    fn without_links_a_file_is_written_under_its_name_and_never_over_another() {
+        for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported] {
+            let home = tempfile::tempdir().unwrap();
+            let path = home.path().join("file");
+            let create = |content| create_linked(&path, content, |_, _| Err(kind.into()));
+            assert!(create(b"first").unwrap());
+            assert!(!create(b"second").unwrap());
+            assert_eq!(fs::read(&path).unwrap(), b"first");
+            assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt as _;
+                let mode = fs::metadata(&path).unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, 0o600);
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_that_fails_otherwise_leaves_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("file");
+        let full = |_: &Path, _: &Path| Err(io::ErrorKind::StorageFull.into());
+        assert!(create_linked(&path, b"content", full).is_err());
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
 }
