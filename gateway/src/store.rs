@@ -3,7 +3,11 @@
 //! It is written ahead (`journal_mode=WAL`) and waits for the disk at every commit (`synchronous=FULL`), so that what
 //! [`Store::write`] said it wrote is there after a power cut. One gateway has it for itself for as long as it runs. Everything
 //! here blocks.
+//!
+//! What is written ahead comes into the main file at the start and every few dozen writes, so that a log that is lost is not
+//! all there was.
 
+mod log;
 mod rows;
 mod schema;
 
@@ -11,7 +15,7 @@ use std::fmt;
 use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -23,11 +27,21 @@ use crate::pairing::{Change, Contents};
 /// How long a start waits for a gateway that is stopping to let go of the database.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How many writes may be in the log alone.
+const WRITES_AHEAD: usize = 32;
+
 /// The database.
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
-    connection: Mutex<Connection>,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    connection: Connection,
+    /// How many writes are in the log.
+    ahead: usize,
 }
 
 impl Store {
@@ -43,13 +57,19 @@ impl Store {
             path: path.to_owned(),
             kind,
         };
+        check_parts(path).map_err(error)?;
         create(path).map_err(|cause| error(StoreFault::Unusable(cause)))?;
         let connection = prepare(path).map_err(error)?;
         let contents = rows::read(&connection).map_err(error)?;
+        keep_log(&connection, false).map_err(error)?;
         let store = Self {
             path: path.to_owned(),
-            connection: Mutex::new(connection),
+            open: Mutex::new(Open {
+                connection,
+                ahead: 0,
+            }),
         };
+        store.empty_log(&mut store.lock());
         Ok((store, contents))
     }
 
@@ -58,21 +78,63 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; nothing was changed then.
     pub fn write(&self, changes: &[Change]) -> Result<(), StoreError> {
-        let mut connection = self
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let written = connection.transaction().and_then(|transaction| {
+        let mut open = self.lock();
+        let written = open.connection.transaction().and_then(|transaction| {
             for change in changes {
                 rows::write(&transaction, change)?;
             }
             transaction.commit()
         });
-        written.map_err(|cause| StoreError {
-            path: self.path.clone(),
-            kind: fault(cause),
-        })
+        if let Err(cause) = written {
+            // What may be left of it in the log is not to stay there.
+            open.ahead = WRITES_AHEAD;
+            return Err(self.error(fault(cause)));
+        }
+        open.ahead += 1;
+        if open.ahead >= WRITES_AHEAD {
+            self.empty_log(&mut open);
+        }
+        Ok(())
     }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Brings what is in the log into the main file. Where that fails it stays in the log, which is as good until the next time.
+    fn empty_log(&self, open: &mut Open) {
+        let emptied = open
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        match emptied {
+            Ok(false) => {}
+            Ok(true) => ::log::warn!("somebody reads the database {}", self.path.display()),
+            Err(cause) => ::log::warn!("{}", self.error(fault(cause))),
+        }
+        open.ahead = 0;
+    }
+
+    fn error(&self, kind: StoreFault) -> StoreError {
+        StoreError {
+            path: self.path.clone(),
+            kind,
+        }
+    }
+}
+
+/// Looks whether there is a log and no database that it could belong to: SQLite would make a new one, and drop the log.
+fn check_parts(path: &Path) -> Result<(), StoreFault> {
+    let length = |path: &Path| match path.metadata() {
+        Ok(metadata) => Ok(Some(metadata.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreFault::Unusable(error)),
+    };
+    // In this order: who makes a database has written to it before there is a log.
+    let log = log_of(path);
+    if length(&log)?.is_some() && length(path)?.is_none_or(|length| length == 0) {
+        return Err(StoreFault::LogAlone(log));
+    }
+    Ok(())
 }
 
 fn create(path: &Path) -> io::Result<()> {
@@ -110,11 +172,13 @@ fn prepare(path: &Path) -> Result<Connection, StoreFault> {
     connection
         .execute_batch("BEGIN EXCLUSIVE; COMMIT")
         .map_err(fault)?;
+    if let Some(damage) = log::find_damage(&log_of(path)).map_err(StoreFault::Unusable)? {
+        return Err(StoreFault::Damaged(damage));
+    }
     schema::check(&connection)?;
     if !has_log {
         schema::check_length(&connection, length)?;
     }
-    keep_log(&connection, false)?;
     set(&connection, "journal_mode", "WAL")?;
     set(&connection, "synchronous", "FULL")?;
     set(&connection, "foreign_keys", "ON")?;
@@ -164,6 +228,8 @@ pub enum StoreFault {
     InUse,
     /// It is no database, or a damaged one.
     Damaged(String),
+    /// It is not there or empty, and its log is.
+    LogAlone(PathBuf),
     /// It is a database of another program.
     Foreign,
     /// A newer release wrote it.
@@ -202,6 +268,11 @@ impl fmt::Display for StoreError {
             StoreFault::Damaged(why) => write!(
                 f,
                 "the database {path} is damaged ({why}); restore a copy, or move it away with its -wal file to start without paired devices"
+            ),
+            StoreFault::LogAlone(log) => write!(
+                f,
+                "there is no database {path}, or an empty one, but its log {} is there; restore the database beside it, or move both away to start without paired devices",
+                log.display()
             ),
             StoreFault::Foreign => {
                 write!(f, "{path} is a database of another program; move it away")

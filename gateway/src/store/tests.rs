@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use crate::pairing::{Access, ApprovedVia, Device, Face, Granted, Request, Setup, Token};
 
+mod log;
 mod model;
 mod refusals;
 mod schemas;

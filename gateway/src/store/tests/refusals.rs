@@ -2,7 +2,7 @@ use super::*;
 
 /// Checks that a file is refused with its path and what to do, and stays as it is.
 #[track_caller]
-fn is_refused(home: &Home, advice: &str) -> StoreFault {
+pub(super) fn is_refused(home: &Home, advice: &str) -> StoreFault {
     let before = everything_in(home);
     let error = Store::open(&home.path()).unwrap_err();
     let said = error.to_string();
