@@ -42,6 +42,8 @@ struct Open {
     connection: Connection,
     /// How many writes are in the log.
     ahead: usize,
+    /// The files that it writes to.
+    files: Files,
 }
 
 impl Store {
@@ -67,6 +69,7 @@ impl Store {
             open: Mutex::new(Open {
                 connection,
                 ahead: 0,
+                files: Files::of(path),
             }),
         };
         store.empty_log(&mut store.lock());
@@ -75,10 +78,14 @@ impl Store {
 
     /// Makes changes, all or none, and returns when they are on the disk.
     ///
+    /// Where the files are not under their names any more, nothing is written: the next start would not find it.
+    ///
     /// # Errors
     /// [`StoreError`]; nothing was changed then.
     pub fn write(&self, changes: &[Change]) -> Result<(), StoreError> {
         let mut open = self.lock();
+        open.check_place(&self.path)
+            .map_err(|kind| self.error(kind))?;
         let written = open.connection.transaction().and_then(|transaction| {
             for change in changes {
                 rows::write(&transaction, change)?;
@@ -119,6 +126,48 @@ impl Store {
             path: self.path.clone(),
             kind,
         }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        let open = self.open.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if open.check_place(&self.path).is_err() {
+            // The log is removed by its name, and under that may be another gateway's.
+            let _ = keep_log(&open.connection, true);
+        }
+    }
+}
+
+impl Open {
+    /// Looks whether what is written is found under its name again.
+    fn check_place(&self, path: &Path) -> Result<(), StoreFault> {
+        if Files::of(path) == self.files {
+            Ok(())
+        } else {
+            Err(StoreFault::Moved)
+        }
+    }
+}
+
+/// Which files a database and its log are; where that cannot be told, none.
+#[derive(Debug, PartialEq, Eq)]
+struct Files([Option<(u64, u64)>; 2]);
+
+impl Files {
+    #[cfg(unix)]
+    fn of(path: &Path) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        let id = |path: &Path| {
+            let metadata = path.metadata().ok()?;
+            Some((metadata.dev(), metadata.ino()))
+        };
+        Self([id(path), id(&log_of(path))])
+    }
+
+    #[cfg(not(unix))]
+    fn of(_path: &Path) -> Self {
+        Self([None; 2])
     }
 }
 
@@ -230,6 +279,8 @@ pub enum StoreFault {
     Damaged(String),
     /// It is not there or empty, and its log is.
     LogAlone(PathBuf),
+    /// It was moved, removed or replaced while it was open.
+    Moved,
     /// It is a database of another program.
     Foreign,
     /// A newer release wrote it.
@@ -273,6 +324,10 @@ impl fmt::Display for StoreError {
                 f,
                 "there is no database {path}, or an empty one, but its log {} is there; restore the database beside it, or move both away to start without paired devices",
                 log.display()
+            ),
+            StoreFault::Moved => write!(
+                f,
+                "the database {path} or its -wal file was moved, removed or replaced while the gateway runs; nothing is written until it is back, or the gateway is started again"
             ),
             StoreFault::Foreign => {
                 write!(f, "{path} is a database of another program; move it away")

@@ -8,6 +8,8 @@ use crate::pairing::{Access, ApprovedVia, Device, Face, Granted, Request, Setup,
 
 mod log;
 mod model;
+#[cfg(unix)]
+mod places;
 mod refusals;
 mod schemas;
 
