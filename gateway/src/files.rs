@@ -36,6 +36,18 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Option<(Vec<u8>, Metadata)
     Ok(Some((bytes, metadata)))
 }
 
+/// Tells whether other users of this host may get at a file; one that is not there is nobody's. It blocks.
+#[cfg(unix)]
+pub(crate) fn is_exposed(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_exposed(_path: &Path) -> bool {
+    false
+}
+
 /// Makes a folder and those above it, for their owner only where they are new. It blocks until they are on the disk.
 pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
     create_dirs(dir, sync_dir)

@@ -23,6 +23,19 @@ pub const IDENTITY_FILE: &str = "identity/device.json";
 /// How large the file may be, in bytes.
 const LIMIT: u64 = 16 * 1024;
 
+/// Warns of a file that other users of this host can read; one line, with the command that ends it. It blocks.
+///
+/// `what` says what the file is, for example `the identity file`.
+#[must_use]
+pub fn exposure(what: &str, path: &Path) -> Option<String> {
+    files::is_exposed(path).then(|| {
+        format!(
+            "{what} {0} can be read by other users; run chmod 600 {0}",
+            path.display()
+        )
+    })
+}
+
 /// A key, and the device that it makes.
 #[derive(Clone)]
 pub struct Identity {
@@ -257,6 +270,27 @@ mod tests {
             written.contains("MC4CAQAwBQYDK2VwBCIEIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g"),
             "{written}"
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_may_read_is_warned_of() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        Identity::of(dir.path(), 1).unwrap();
+        let path = dir.path().join(IDENTITY_FILE);
+        let warning = || exposure("the identity file", &path);
+        assert_eq!(warning(), None);
+        for mode in [0o640, 0o604, 0o644] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let shown = path.display();
+            let expected = format!(
+                "the identity file {shown} can be read by other users; run chmod 600 {shown}"
+            );
+            assert_eq!(warning(), Some(expected), "{mode:o}");
+        }
+        fs::remove_file(&path).unwrap();
+        assert_eq!(warning(), None);
     }
 
     #[test]

@@ -21,14 +21,14 @@ use crate::app::setup::Reach;
 use crate::app::{self, App, Devices, Parts};
 use crate::config::HeartbeatConfig;
 use crate::config::limits::LimitsConfig;
-use crate::identity::{Identity, IdentityError};
+use crate::identity::{IDENTITY_FILE, Identity, IdentityError, exposure};
 use crate::methods;
 use crate::open_files;
 use crate::pairing::{Change, Contents, Pairings};
 use crate::params::{DEFAULT_AGENT, MAIN_SESSION};
 use crate::probes::Probes;
 use crate::startup::{Auth, Prepared};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, log_of};
 use crate::throttle::RateLimit;
 
 /// The version that the gateway says it has.
@@ -112,6 +112,14 @@ impl Service {
         let paths = &prepared.paths;
         let (store, contents) = Store::open(&paths.store_path).map_err(ServeError::Store)?;
         let identity = Identity::of(&paths.state_dir, clock.now().unix_ms);
+        let exposed = [
+            exposure("the database", &paths.store_path),
+            exposure("the database's log", &log_of(&paths.store_path)),
+            exposure("the identity file", &paths.state_dir.join(IDENTITY_FILE)),
+        ];
+        for warning in exposed.into_iter().flatten() {
+            log::warn!("{warning}");
+        }
         Ok(Self {
             limits,
             server,

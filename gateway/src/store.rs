@@ -235,8 +235,8 @@ fn prepare(path: &Path) -> Result<Connection, StoreFault> {
     Ok(connection)
 }
 
-/// What is written ahead.
-fn log_of(path: &Path) -> PathBuf {
+/// Where what is written ahead of a database lies.
+pub(crate) fn log_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
     name.into()

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use openclaw_gateway_service::identity::Identity;
+use openclaw_gateway_service::identity::{IDENTITY_FILE, Identity, exposure};
 use openclaw_protocol_core::json::Json;
 use openclaw_runtime_smol::client::Device;
 use serde::Deserialize;
@@ -29,6 +29,13 @@ impl Own {
     /// Prepares for a gateway; a token is looked for where there is no secret. It blocks.
     pub(super) fn of(state_dir: &Path, url: &str, has_secret: bool) -> Result<Self, Failure> {
         let tokens = Tokens::of(state_dir);
+        let exposed = [
+            exposure("the identity file", &state_dir.join(IDENTITY_FILE)),
+            exposure("the file of device tokens", tokens.path()),
+        ];
+        for warning in exposed.into_iter().flatten() {
+            output::complain(&format!("Warning: {warning}"));
+        }
         let gateway = address::name(url);
         let stored = if has_secret {
             None
