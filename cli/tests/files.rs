@@ -6,8 +6,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
-use support::Home;
+use support::{Done, Home};
 
 mod support;
 
@@ -59,4 +60,40 @@ fn a_command_warns_of_keys_and_tokens_that_others_can_read() {
     for warning in &warnings {
         assert_eq!(said.matches(warning.as_str()).count(), 1, "{said}");
     }
+}
+
+/// The command under `ulimit -f`, in blocks of 512 bytes or of 1,024.
+fn limited(home: &Home, blocks: u32, args: &[&str]) -> Command {
+    let plain = home.command(args);
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(format!("ulimit -f {blocks}; exec \"$@\""))
+        .arg("sh")
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .current_dir(home.path(""));
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_an_error_and_not_the_end() {
+    let home = Home::new();
+    let start = ["gateway", "run", "--allow-unconfigured"];
+    let done = Done::of(limited(&home, 0, &start)).exits(78);
+    assert!(
+        done.stderr.contains("cannot write the token file"),
+        "{done:?}"
+    );
+    assert!(!home.token_path().exists());
+
+    // Enough for the token, and not for the database.
+    let done = Done::of(limited(&home, 2, &start)).exits(78);
+    assert!(done.stderr.contains("gateway.sqlite failed"), "{done:?}");
 }
