@@ -1,19 +1,26 @@
 //! The tokens that gateways on other hosts gave to this host's device.
 //!
-//! They lie in `identity/device-auth.json`, for their owner's eyes only; what other programs keep in that file stays.
+//! They lie in `identity/device-auth.json`, for their owner's eyes only; what other programs keep in that file stays. Commands
+//! that run at the same time change it one after the other: who does has the file beside it locked.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Where they lie in the state directory.
 const FILE: &str = "identity/device-auth.json";
+/// What is locked while that is changed.
+const LOCK: &str = "identity/device-auth.json.lock";
+/// How long another command may have it locked, and how often it is tried.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(5);
 /// The member of the file that is ours.
 const MEMBER: &str = "gateways";
 /// How large the file may be, in bytes.
@@ -45,6 +52,7 @@ type Gateways = BTreeMap<String, BTreeMap<String, Value>>;
 /// The file of a state directory.
 pub(super) struct Tokens {
     path: PathBuf,
+    lock: PathBuf,
 }
 
 impl Tokens {
@@ -52,6 +60,7 @@ impl Tokens {
     pub(super) fn of(state_dir: &Path) -> Self {
         Self {
             path: state_dir.join(FILE),
+            lock: state_dir.join(LOCK),
         }
     }
 
@@ -62,63 +71,107 @@ impl Tokens {
 
     /// Finds the token that a gateway gave for a role. It blocks.
     pub(super) fn find(&self, gateway: &str, role: &str) -> Result<Option<Stored>, TokensFault> {
-        let mut file = self.read()?;
-        Ok(stored(&take(&mut file), gateway, role))
+        let (_, gateways) = self.read()?;
+        Ok(stored(&gateways, gateway, role))
     }
 
     /// Stores what a gateway gave for a role, if that is news. It blocks.
-    pub(super) fn put(
-        &self,
-        gateway: &str,
-        role: &str,
-        mut new: Stored,
-    ) -> Result<(), TokensFault> {
+    pub(super) fn put(&self, gateway: &str, role: &str, new: Stored) -> Result<(), TokensFault> {
         if new.token.is_empty() || new.token.len() > LONGEST {
             return Ok(());
         }
-        let mut file = self.read()?;
-        let mut gateways = take(&mut file);
-        if let Some(old) = stored(&gateways, gateway, role).filter(|old| old.token == new.token) {
-            // Hello says what was asked for, and not all that the token opens.
-            new.scopes.retain(|scope| !old.scopes.contains(scope));
-            if old.device_id == new.device_id && new.scopes.is_empty() {
-                return Ok(());
+        self.change(|gateways| {
+            let mut new = new.clone();
+            if let Some(old) = stored(gateways, gateway, role).filter(|old| old.token == new.token)
+            {
+                // Hello says what was asked for, and not all that the token opens.
+                new.scopes.retain(|scope| !old.scopes.contains(scope));
+                if old.device_id == new.device_id && new.scopes.is_empty() {
+                    return false;
+                }
+                new.scopes.splice(0..0, old.scopes);
             }
-            new.scopes.splice(0..0, old.scopes);
-        }
-        new.scopes.truncate(MOST_SCOPES);
-        let Ok(new) = serde_json::to_value(&new) else {
-            return Ok(());
-        };
-        let roles = gateways.entry(gateway.to_owned()).or_default();
-        roles.insert(role.to_owned(), new);
-        make_room(&mut gateways, gateway);
-        self.write(file, &gateways)
+            new.scopes.truncate(MOST_SCOPES);
+            let Ok(new) = serde_json::to_value(&new) else {
+                return false;
+            };
+            let roles = gateways.entry(gateway.to_owned()).or_default();
+            roles.insert(role.to_owned(), new);
+            make_room(gateways, gateway);
+            true
+        })
     }
 
     /// Forgets a token, unless another one has taken its place. It blocks.
     pub(super) fn drop(&self, gateway: &str, role: &str, token: &str) -> Result<(), TokensFault> {
-        let mut file = self.read()?;
-        let mut gateways = take(&mut file);
-        if stored(&gateways, gateway, role).is_none_or(|stored| stored.token != token) {
-            return Ok(());
-        }
-        if let Some(roles) = gateways.get_mut(gateway) {
-            roles.remove(role);
-        }
-        gateways.retain(|_, roles| !roles.is_empty());
-        self.write(file, &gateways)
+        self.change(|gateways| {
+            if stored(gateways, gateway, role).is_none_or(|stored| stored.token != token) {
+                return false;
+            }
+            if let Some(roles) = gateways.get_mut(gateway) {
+                roles.remove(role);
+            }
+            gateways.retain(|_, roles| !roles.is_empty());
+            true
+        })
     }
 
-    fn read(&self) -> Result<Map<String, Value>, TokensFault> {
-        let fault = |kind| TokensFault {
-            path: self.path.clone(),
-            kind,
-        };
+    /// Changes what is there; `change` says whether it did.
+    fn change(&self, change: impl Fn(&mut Gateways) -> bool) -> Result<(), TokensFault> {
+        // Few commands have news, and those without need not be allowed to write.
+        if !change(&mut self.read()?.1) {
+            return Ok(());
+        }
+        let _locked = self
+            .lock()
+            .map_err(|error| self.fault(Kind::Unwritable(error)))?;
+        let (file, mut gateways) = self.read()?;
+        if change(&mut gateways) {
+            self.write(file, &gateways)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Waits until nobody else changes the file, and keeps others from it for as long as the result is there.
+    fn lock(&self) -> io::Result<File> {
+        if let Some(dir) = self.lock.parent() {
+            create_private_dir(dir)?;
+        }
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt as _;
+            options.mode(0o600);
+        }
+        let file = options.open(&self.lock)?;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                // A file system without locks.
+                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                    return Ok(file);
+                }
+                Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        format!("another command has {} locked", self.lock.display()),
+                    ));
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Reads the tokens, and what else is in the file.
+    fn read(&self) -> Result<(Map<String, Value>, Gateways), TokensFault> {
         let file = match fs::metadata(&self.path) {
             // Opening a pipe would wait for somebody to write into it.
             Ok(metadata) if !metadata.is_file() || metadata.len() > LIMIT => {
-                return Err(fault(Kind::NotTokens));
+                return Err(self.fault(Kind::NotTokens));
             }
             Ok(_) => File::open(&self.path),
             Err(error) => Err(error),
@@ -126,10 +179,27 @@ impl Tokens {
         let mut bytes = Vec::new();
         match file.and_then(|file| file.take(LIMIT + 1).read_to_end(&mut bytes)) {
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Map::new()),
-            Err(error) => return Err(fault(Kind::Unreadable(error))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok((Map::new(), Gateways::new()));
+            }
+            Err(error) => return Err(self.fault(Kind::Unreadable(error))),
         }
-        serde_json::from_slice(&bytes).map_err(|_| fault(Kind::NotTokens))
+        let mut file: Map<String, Value> =
+            serde_json::from_slice(&bytes).map_err(|_| self.fault(Kind::NotTokens))?;
+        let gateways = match file.remove(MEMBER) {
+            None | Some(Value::Null) => Gateways::new(),
+            Some(theirs) => {
+                serde_json::from_value(theirs).map_err(|_| self.fault(Kind::OtherForm))?
+            }
+        };
+        Ok((file, gateways))
+    }
+
+    fn fault(&self, kind: Kind) -> TokensFault {
+        TokensFault {
+            path: self.path.clone(),
+            kind,
+        }
     }
 
     fn write(&self, mut file: Map<String, Value>, gateways: &Gateways) -> Result<(), TokensFault> {
@@ -147,10 +217,7 @@ impl Tokens {
                 }
                 replace(&self.path, &content)
             });
-        written.map_err(|error| TokensFault {
-            path: self.path.clone(),
-            kind: Kind::Unwritable(error),
-        })
+        written.map_err(|error| self.fault(Kind::Unwritable(error)))
     }
 }
 
@@ -165,6 +232,7 @@ pub(super) struct TokensFault {
 enum Kind {
     Unreadable(io::Error),
     NotTokens,
+    OtherForm,
     Unwritable(io::Error),
 }
 
@@ -180,18 +248,16 @@ impl fmt::Display for TokensFault {
                 f,
                 "{path} does not hold device tokens; move it away, and connect with the gateway's secret once"
             ),
+            Kind::OtherForm => write!(
+                f,
+                "\"{MEMBER}\" in {path} does not hold device tokens as this release keeps them; move the file away, and connect with the gateway's secret once"
+            ),
             Kind::Unwritable(error) => write!(
                 f,
                 "cannot keep the device token in {path}: {error}; check the state directory's owner and permissions"
             ),
         }
     }
-}
-
-/// Takes our member out of the file; one of another form counts as none.
-fn take(file: &mut Map<String, Value>) -> Gateways {
-    let gateways = file.remove(MEMBER).unwrap_or_default();
-    serde_json::from_value(gateways).unwrap_or_default()
 }
 
 fn stored(gateways: &Gateways, gateway: &str, role: &str) -> Option<Stored> {
@@ -216,11 +282,7 @@ fn make_room(gateways: &mut Gateways, newest: &str) {
     }
 }
 
-/// Replaces a file that only its owner may read, whole or not at all.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let Some(dir) = path.parent() else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
+fn create_private_dir(dir: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -228,7 +290,14 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         use std::os::unix::fs::DirBuilderExt as _;
         builder.mode(0o700);
     }
-    builder.create(dir)?;
+    builder.create(dir)
+}
+
+/// Replaces a file that only its owner may read, whole or not at all.
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let Some(dir) = path.parent() else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let temporary = dir.join(format!(
         ".device-auth-{}-{:x}",

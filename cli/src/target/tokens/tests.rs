@@ -29,6 +29,7 @@ fn a_token_is_kept_for_its_gateway_and_role_and_its_owner_only() {
     #[cfg(unix)]
     for (path, expected) in [
         (tokens.path(), 0o600),
+        (&tokens.lock, 0o600),
         (tokens.path().parent().unwrap(), 0o700),
     ] {
         use std::os::unix::fs::PermissionsExt as _;
@@ -36,7 +37,7 @@ fn a_token_is_kept_for_its_gateway_and_role_and_its_owner_only() {
         assert_eq!(mode & 0o777, expected, "{}", path.display());
     }
     let left = fs::read_dir(tokens.path().parent().unwrap()).unwrap();
-    assert_eq!(left.count(), 1);
+    assert_eq!(left.count(), 2);
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn what_others_keep_in_the_file_stays() {
     let dir = tempfile::tempdir().unwrap();
     let tokens = Tokens::of(dir.path());
     fs::create_dir_all(tokens.path().parent().unwrap()).unwrap();
-    let theirs = r#"{"version":3,"deviceId":"x","tokens":{"operator":{"token":"t"}},"gateways":7}"#;
+    let theirs = r#"{"version":3,"deviceId":"x","tokens":{"operator":{"token":"t"}}}"#;
     fs::write(tokens.path(), theirs).unwrap();
     assert_eq!(token_of(&tokens, URL), None);
     tokens.put(URL, "operator", stored("a", &[])).unwrap();
@@ -81,6 +82,75 @@ fn what_others_keep_in_the_file_stays() {
     assert_eq!(file["version"], 3);
     assert_eq!(file["tokens"]["operator"]["token"], "t");
     assert_eq!(token_of(&tokens, URL).as_deref(), Some("a"));
+}
+
+#[test]
+fn tokens_of_another_form_are_named_and_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let tokens = Tokens::of(dir.path());
+    fs::create_dir_all(tokens.path().parent().unwrap()).unwrap();
+    for theirs in ["7", "[]", r#"{"ws://a:1":"hunter2"}"#, r#"{"ws://a:1":[]}"#] {
+        let content = format!(r#"{{"version":2,"gateways":{theirs}}}"#);
+        fs::write(tokens.path(), &content).unwrap();
+        let Err(found) = tokens.find(URL, "operator") else {
+            panic!("it holds tokens");
+        };
+        let put = tokens.put(URL, "operator", stored("a", &[])).unwrap_err();
+        let dropped = tokens.drop(URL, "operator", "a").unwrap_err();
+        for fault in [found, put, dropped] {
+            let said = fault.to_string();
+            assert!(said.starts_with("\"gateways\" in /"), "{said}");
+            assert!(said.contains("move the file away"), "{said}");
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+        assert_eq!(fs::read_to_string(tokens.path()).unwrap(), content);
+    }
+    fs::write(tokens.path(), r#"{"gateways":null}"#).unwrap();
+    tokens.put(URL, "operator", stored("a", &[])).unwrap();
+    assert_eq!(token_of(&tokens, URL).as_deref(), Some("a"));
+}
+
+#[test]
+fn commands_that_change_the_file_at_once_lose_nothing() {
+    const COMMANDS: usize = 8;
+    const EACH: usize = 6;
+    let dir = tempfile::tempdir().unwrap();
+    let url = |command: usize, number: usize| format!("ws://gateway-{command}:{number}");
+    let start = std::sync::Barrier::new(COMMANDS);
+    thread::scope(|scope| {
+        for command in 0..COMMANDS {
+            let (dir, start) = (&dir, &start);
+            scope.spawn(move || {
+                let tokens = Tokens::of(dir.path());
+                start.wait();
+                for number in 0..EACH {
+                    let url = url(command, number);
+                    tokens.put(&url, "operator", stored("a", &[])).unwrap();
+                    if number % 3 == 0 {
+                        tokens.drop(&url, "operator", "a").unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let tokens = Tokens::of(dir.path());
+    for command in 0..COMMANDS {
+        for number in 0..EACH {
+            let found = token_of(&tokens, &url(command, number));
+            assert_eq!(found.is_some(), number % 3 != 0, "{command} {number}");
+        }
+    }
+}
+
+#[test]
+fn what_is_known_already_is_no_reason_to_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let tokens = Tokens::of(dir.path());
+    tokens.put(URL, "operator", stored("a", &["r"])).unwrap();
+    fs::remove_file(&tokens.lock).unwrap();
+    tokens.put(URL, "operator", stored("a", &["r"])).unwrap();
+    tokens.drop(URL, "operator", "b").unwrap();
+    assert!(!tokens.lock.exists());
 }
 
 #[test]
