@@ -199,6 +199,16 @@ impl Bench {
         format!("{what}-{}-{}", self.names.get(), self.stamp)
     }
 
+    /// A device that nobody else has.
+    pub fn new_device(&self) -> Device {
+        let name = self.name("device");
+        let mut key = [0; 32];
+        for (place, byte) in name.bytes().rev().take(32).enumerate() {
+            key[place] = byte;
+        }
+        Device::new(key)
+    }
+
     /// How long is waited for what must come.
     pub fn patience(&self) -> Duration {
         self.options.timeout

@@ -7,6 +7,7 @@ mod handshake;
 mod hostile;
 mod http;
 mod limits;
+mod pairing;
 mod presence;
 mod refusals;
 mod repeats;
@@ -54,6 +55,7 @@ pub fn all() -> Vec<Scenario> {
         handshake::SCENARIOS,
         refusals::SCENARIOS,
         devices::SCENARIOS,
+        pairing::SCENARIOS,
         frames::SCENARIOS,
         requests::SCENARIOS,
         scopes::SCENARIOS,

@@ -23,7 +23,7 @@ const fn row(
 
 /// Every clause; those that went keep their place, so that no id is used again.
 #[rustfmt::skip]
-pub static TABLE: [Clause; 160] = [
+pub static TABLE: [Clause; 169] = [
     row("TRN-001", Must, 3, "Text that is not UTF-8 ends the connection with 1007.", "observed: bad input after the handshake"),
     row("TRN-002", Must, 3, "A peer that breaks RFC 6455 is disconnected, with 1002 where a close is sent.", "RFC 6455, sections 5 and 7"),
     row("TRN-003", Must, 3, "A message may come in fragments that are cut anywhere, also within a character, with control frames between them.", "RFC 6455, section 5.4"),
@@ -58,7 +58,7 @@ pub static TABLE: [Clause; 160] = [
     row("HSK-021", Should, 4, "Wrong tokens in a row are answered ever later.", "observed: wrong-token throttle"),
     row("HSK-022", Must, 3, "A browser of a foreign site is refused by its origin.", "observed: handshake failures"),
     row("HSK-023", Must, 4, "An upgrade through a proxy that is not trusted is refused with 403.", "observed: handshake failures"),
-    row("HSK-024", Must, 3, "A device proof with a wrong nonce, signature, time or key is refused, each by its own code.", "observed: handshake failures"),
+    row("HSK-024", Must, 3, "A device proof with a wrong nonce, signature, time or key is refused, each by its own code and reason.", "observed: handshake failures"),
     row("HSK-025", Must, 3, "A gateway that starts or stops refuses connects as UNAVAILABLE, retryable, with 1013.", "observed: handshake failures"),
     row("HSK-026", Must, 3, "A device that is not approved is refused as NOT_PAIRED with a request id.", "observed: pairing and nodes"),
     row("HSK-027", Must, 3, "A device that proves that it holds its key, over the signed text of version 2 or 3, is believed: it is let in, or has to be paired first.", "observed: device identity"),
@@ -72,6 +72,14 @@ pub static TABLE: [Clause; 160] = [
     row("HSK-035", Must, 3, "A device that asks to be paired is told to operators that may pair, and so is what became of it.", "observed: pairing and nodes"),
     row("HSK-036", Must, 3, "An approved device is given a token that lets it in without the shared secret.", "observed: pairing and nodes"),
     row("HSK-037", Must, 3, "The sockets of a device that is removed are closed with 4001.", "observed: pairing and nodes"),
+    row("HSK-038", Should, 4, "A device that connects from the gateway's own host with the gateway's secret is approved without anybody being asked.", "observed: device pairing"),
+    row("HSK-039", Must, 4, "A device is given the same token at every connect until that is replaced.", "observed: device pairing"),
+    row("HSK-040", Should, 4, "A device's token is taken as auth.token as well.", "observed: device pairing"),
+    row("HSK-041", Must, 4, "A paired device that asks for more scopes or another role, or says that it is another machine, is refused as NOT_PAIRED with the reason and a request id, unless it is approved without anybody being asked.", "observed: device pairing"),
+    row("HSK-042", Must, 3, "A request is decided once: an approved one lets its device in, and a rejected one does not.", "observed: device pairing"),
+    row("HSK-043", Must, 4, "A device token that was rotated or revoked lets nobody in, and the sockets of its device and role are closed with 4001.", "observed: device pairing"),
+    row("HSK-044", Must, 4, "Operators that may pair are shown who waits and who is paired, under which name, and no tokens.", "observed: device pairing"),
+    row("HSK-045", Should, 4, "A page that presents wrong tokens again and again is locked out, even with the right one, as AUTH_RATE_LIMITED, retryable, with retryAfterMs; other pages and programs are not.", "observed: rate limit"),
     row("FRM-001", Must, 3, "Text after hello that is not JSON is answered or passed over, and the connection stays.", "observed: bad input after the handshake"),
     row("FRM-002", Must, 3, "JSON after hello that is no request is answered with INVALID_REQUEST and the id it has, and the connection stays.", "observed: bad input after the handshake"),
     row("FRM-003", May, 3, "A peer that sends nothing but broken JSON may be closed with 1008.", "our own penalty; observed: the reference never closes"),
@@ -138,6 +146,7 @@ pub static TABLE: [Clause; 160] = [
     row("SCP-009", Must, 4, "A client without a device that is a browser, or neither a backend nor the command line, is granted no scopes.", "observed: which scopes survive without a device"),
     row("SCP-010", Must, 3, "An unknown scope opens nothing.", "observed: allowed client ids"),
     row("SCP-011", Must, 3, "An operator is refused the methods of nodes.", "observed: bad input after the handshake"),
+    row("SCP-012", Must, 3, "Devices are listed, approved, rejected, removed and named, and their tokens changed, with operator.pairing only.", "observed: device pairing"),
     row("IDM-001", Must, 3, "A repeat of a run in flight begins no second run and names the first.", "observed: agent"),
     row("IDM-002", Must, 3, "A repeat of a run that has ended is answered once, with the stored end.", "observed: agent"),
     row("IDM-003", Should, 3, "Another body under a used key is refused.", "our own promise: a retry is not a repeat"),

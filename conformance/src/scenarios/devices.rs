@@ -3,7 +3,7 @@
 use super::{READ, Scenario, scenario};
 use crate::bench::{Bench, May, Trouble};
 use crate::conn::{Conn, is_answer};
-use crate::device::{Claim, Device, Layout};
+use crate::device::{Claim, Layout};
 use crate::json::Value;
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -21,7 +21,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "wrong device proofs",
         &[
             "HSK-024/id",
+            "HSK-024/key",
             "HSK-024/nonce",
+            "HSK-024/reason",
             "HSK-024/signature",
             "HSK-024/time",
             "HSK-024/ends",
@@ -33,16 +35,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 /// How far a clock is off that nobody may believe.
 const LATE: i64 = 15 * 60 * 1_000;
 
-/// A device that only this scenario has.
-fn device(bench: &Bench) -> Device {
-    let name = bench.name("device");
-    let mut key = [0; 32];
-    for (place, byte) in name.bytes().rev().take(32).enumerate() {
-        key[place] = byte;
-    }
-    Device::new(key)
-}
-
 fn answered<'a>(conn: &'a Conn<'_>, id: &str) -> &'a Value {
     let answer = conn.heard.iter().find(|frame| is_answer(frame, id));
     answer.unwrap_or(&Value::Null)
@@ -50,7 +42,7 @@ fn answered<'a>(conn: &'a Conn<'_>, id: &str) -> &'a Value {
 
 fn proofs(bench: &Bench) -> Result<(), Trouble> {
     for (id, layout) in [("HSK-027/v2", Layout::V2), ("HSK-027/v3", Layout::V3)] {
-        let device = device(bench);
+        let device = bench.new_device();
         let mut conn = bench.open()?;
         let claim = device.claim(&conn.challenge()?);
         let params = bench.params(READ);
@@ -66,7 +58,7 @@ fn proofs(bench: &Bench) -> Result<(), Trouble> {
         }
         return Ok(());
     }
-    let device = device(bench);
+    let device = bench.new_device();
     let mut conn = bench.open()?;
     let claim = device.claim(&conn.challenge()?);
     let params = bench.params(READ).without("auth");
@@ -84,13 +76,24 @@ fn proofs(bench: &Bench) -> Result<(), Trouble> {
 }
 
 fn wrong_proofs(bench: &Bench) -> Result<(), Trouble> {
-    for (id, code) in [
-        ("HSK-024/id", "DEVICE_AUTH_DEVICE_ID_MISMATCH"),
-        ("HSK-024/nonce", "DEVICE_AUTH_NONCE_MISMATCH"),
-        ("HSK-024/signature", "DEVICE_AUTH_SIGNATURE_INVALID"),
-        ("HSK-024/time", "DEVICE_AUTH_SIGNATURE_EXPIRED"),
+    const MISMATCH: (&str, &str) = ("DEVICE_AUTH_DEVICE_ID_MISMATCH", "device-id-mismatch");
+    for (id, (code, reason)) in [
+        ("HSK-024/id", MISMATCH),
+        ("HSK-024/key", MISMATCH),
+        (
+            "HSK-024/nonce",
+            ("DEVICE_AUTH_NONCE_MISMATCH", "device-nonce-mismatch"),
+        ),
+        (
+            "HSK-024/signature",
+            ("DEVICE_AUTH_SIGNATURE_INVALID", "device-signature"),
+        ),
+        (
+            "HSK-024/time",
+            ("DEVICE_AUTH_SIGNATURE_EXPIRED", "device-signature-stale"),
+        ),
     ] {
-        let device = device(bench);
+        let device = bench.new_device();
         let mut conn = bench.open()?;
         let truth = device.claim(&conn.challenge()?);
         let params = bench.params(READ);
@@ -104,6 +107,7 @@ fn wrong_proofs(bench: &Bench) -> Result<(), Trouble> {
                 id: "0".repeat(64),
                 ..truth
             }),
+            "HSK-024/key" => prove(&truth).with("publicKey", "no key"),
             "HSK-024/nonce" => prove(&other),
             "HSK-024/signature" => {
                 let signature = prove(&other).text("signature").unwrap_or("").to_owned();
@@ -119,6 +123,12 @@ fn wrong_proofs(bench: &Bench) -> Result<(), Trouble> {
         let answer = answered(&conn, &request);
         let kept = answer.text("error.details.code") == Some(code);
         bench.check(id, kept, || format!("it is answered {answer}"));
+        if kept {
+            let named = answer.text("error.details.reason") == Some(reason);
+            bench.check("HSK-024/reason", named, || {
+                format!("it is answered {answer}")
+            });
+        }
         let after = format!("a proof that is {code}");
         bench.ends("HSK-024/ends", &after, &ending, &[May::Close(1008)]);
     }

@@ -135,11 +135,25 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         }),
         &[
             "HSK-024/id",
+            "HSK-024/key",
             "HSK-024/nonce",
+            "HSK-024/reason",
             "HSK-024/signature",
             "HSK-024/time",
             "HSK-029/answered",
         ],
+    ),
+    mutant(
+        "names the code of a device that is refused and no reason",
+        Message(|_, value| {
+            let code = value.text("error.details.code").unwrap_or("");
+            vec![if code.starts_with("DEVICE_AUTH") {
+                unset(value, "error.details.reason")
+            } else {
+                value
+            }]
+        }),
+        &["HSK-024/reason"],
     ),
     mutant(
         "believes no device",
@@ -188,9 +202,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         Message(|memory, value| {
             let browser = memory.request.lock().unwrap().contains("Origin: http:");
             let scopes: &[&str] = &["operator.read"];
-            let auth = object! {"role": "operator", "scopes": scopes};
-            vec![if browser && value.flag("ok") == Some(false) {
-                granted(value).with("payload", object! {"auth": auth})
+            vec![if browser && is_hello(&value) {
+                set(value, "payload.auth.scopes", scopes)
             } else {
                 value
             }]

@@ -7,6 +7,7 @@ mod support;
 
 mod handshake;
 mod messages;
+mod pairing;
 mod proxy;
 mod pushes;
 mod repeats;
@@ -130,6 +131,7 @@ fn all() -> Vec<&'static Mutant> {
     [
         transport::MUTANTS,
         handshake::MUTANTS,
+        pairing::MUTANTS,
         messages::MUTANTS,
         pushes::MUTANTS,
         runs::MUTANTS,

@@ -1,5 +1,6 @@
 //! Stands between the judge and a gateway, and changes what the gateway says.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -102,7 +103,12 @@ fn connect(client: TcpStream, gateway: SocketAddr, change: Change, mut memory: M
         Arc::clone(&memory.request),
         Arc::clone(&memory.sent),
     );
-    thread::spawn(move || up(from, server, notes));
+    let (Ok(near), Ok(far)) = (client.local_addr(), server.peer_addr()) else {
+        return;
+    };
+    // A page of the mutant is one of the gateway.
+    let ports = [near, far].map(|address| format!(":{}\r\n", address.port()));
+    thread::spawn(move || up(from, server, notes, ports));
     let _ = down(&mut wire, &client, change, &mut memory);
     if memory.keep {
         // It stays open for as long as the process.
@@ -119,22 +125,32 @@ type Notes = (
 );
 
 /// Passes everything on, and notes requests where one read holds whole frames.
-fn up(mut from: TcpStream, mut to: TcpStream, (asked, request, sent): Notes) {
+fn up(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    (asked, request, sent): Notes,
+    [near, far]: [String; 2],
+) {
     let mut chunk = vec![0; 64 << 10];
     while let Ok(count) = from.read(&mut chunk) {
         if count == 0 {
             break;
         }
         let bytes = &chunk[..count];
+        let mut passed = Cow::Borrowed(bytes);
         let mut head = request.lock().unwrap();
         if head.contains("\r\n\r\n") {
             *sent.lock().unwrap() += count;
             note(bytes, &asked);
         } else {
-            head.push_str(&String::from_utf8_lossy(bytes));
+            let text = String::from_utf8_lossy(bytes);
+            head.push_str(&text);
+            if text.contains("Origin: ") {
+                passed = Cow::Owned(text.replace(&near, &far).into_bytes());
+            }
         }
         drop(head);
-        if to.write_all(bytes).is_err() {
+        if to.write_all(&passed).is_err() {
             break;
         }
     }

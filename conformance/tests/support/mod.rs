@@ -18,6 +18,7 @@ use openclaw_gateway_service::service::Service;
 use openclaw_gateway_service::startup::{self, Auth, Flags};
 use openclaw_runtime_smol::server::Stopper;
 use openclaw_runtime_smol::threads;
+use tempfile::TempDir;
 
 pub(crate) const TOKEN: &str = "conformance-secret";
 
@@ -25,6 +26,7 @@ pub(crate) const TOKEN: &str = "conformance-secret";
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     stopper: Stopper,
+    _home: TempDir,
 }
 
 impl Gateway {
@@ -51,7 +53,11 @@ impl Gateway {
         thread::spawn(move || {
             threads::run(|executor| service.run_with(executor, Arc::new(Echo)));
         });
-        Self { address, stopper }
+        Self {
+            address,
+            stopper,
+            _home: home,
+        }
     }
 }
 
