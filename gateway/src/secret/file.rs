@@ -1,7 +1,6 @@
 //! The file a generated token lives in.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -37,7 +36,7 @@ pub fn read(path: &Path) -> Result<Option<TokenFile>, TokenFileFault> {
             ReadFault::TooLarge => FaultKind::TooLarge,
         })
     })?;
-    let Some((bytes, metadata)) = read else {
+    let Some((bytes, _)) = read else {
         return Ok(None);
     };
     let text = std::str::from_utf8(&bytes).map_err(|_| fault(FaultKind::NotText))?;
@@ -45,7 +44,7 @@ pub fn read(path: &Path) -> Result<Option<TokenFile>, TokenFileFault> {
     Ok(Some(TokenFile {
         path: path.to_owned(),
         secret,
-        exposed: is_exposed(&metadata),
+        exposed: files::is_exposed(path),
     }))
 }
 
@@ -125,20 +124,10 @@ impl fmt::Display for TokenFileFault {
 
 impl std::error::Error for TokenFileFault {}
 
-#[cfg(unix)]
-fn is_exposed(metadata: &fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    metadata.permissions().mode() & 0o077 != 0
-}
-
-#[cfg(not(unix))]
-fn is_exposed(_metadata: &fs::Metadata) -> bool {
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn dir() -> tempfile::TempDir {
         tempfile::tempdir().expect("a temporary directory")
