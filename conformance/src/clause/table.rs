@@ -79,7 +79,7 @@ pub static TABLE: [Clause; 169] = [
     row("HSK-042", Must, 3, "A request is decided once: an approved one lets its device in, and a rejected one does not.", "observed: device pairing"),
     row("HSK-043", Must, 4, "A device token that was rotated or revoked lets nobody in, and the sockets of its device and role are closed with 4001.", "observed: device pairing"),
     row("HSK-044", Must, 4, "Operators that may pair are shown who waits and who is paired, under which name, and no tokens.", "observed: device pairing"),
-    row("HSK-045", Should, 4, "A page that presents wrong tokens again and again is locked out, even with the right one, as AUTH_RATE_LIMITED, retryable, with retryAfterMs; other pages and programs are not.", "observed: rate limit"),
+    row("HSK-045", Should, 4, "A page that presents wrong tokens again and again is locked out, even with the right one, as AUTH_RATE_LIMITED, retryable, with retryAfterMs; programs are not.", "observed: rate limit"),
     row("FRM-001", Must, 3, "Text after hello that is not JSON is answered or passed over, and the connection stays.", "observed: bad input after the handshake"),
     row("FRM-002", Must, 3, "JSON after hello that is no request is answered with INVALID_REQUEST and the id it has, and the connection stays.", "observed: bad input after the handshake"),
     row("FRM-003", May, 3, "A peer that sends nothing but broken JSON may be closed with 1008.", "our own penalty; observed: the reference never closes"),

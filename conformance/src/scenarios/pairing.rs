@@ -69,11 +69,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         &["SCP-012/implied", "SCP-012/refused"],
         who_may,
     ),
-    scenario(
-        "a page that guesses",
-        &["HSK-045/locked", "HSK-045/others", "HSK-045/told"],
-        guesses,
-    ),
 ];
 
 /// A program on the gateway's host.
@@ -352,6 +347,17 @@ fn waiting(bench: &Bench) -> Result<(), Trouble> {
     with_device(bench, SCENARIOS[1].checks, decided)
 }
 
+/// Rejects what a device asks for: a gateway need not let it ask for one thing after another.
+fn withdraw(admin: &mut Conn<'_>, id: &str) -> Result<(), Trouble> {
+    let list = does(admin, "device.pair.list", object! {})?;
+    let rows = list.list("payload.pending").unwrap_or(&[]).iter();
+    for row in rows.filter(|row| row.text("deviceId") == Some(id)) {
+        let request = row.text("requestId").unwrap_or("");
+        does(admin, "device.pair.reject", object! {"requestId": request})?;
+    }
+    Ok(())
+}
+
 fn decided(bench: &Bench, admin: &mut Conn<'_>, device: &Device) -> Result<(), Trouble> {
     let mut pairing = bench.operator(&["operator.pairing"])?;
     let mut others = bench.operator(WRITE)?;
@@ -424,6 +430,7 @@ fn decided(bench: &Bench, admin: &mut Conn<'_>, device: &Device) -> Result<(), T
             format!("after a rejection of {request} it is answered {answer}")
         });
     }
+    withdraw(admin, &id)?;
     let elsewhere = Knock {
         platform: "windows",
         ..FROM_PAGE
@@ -433,6 +440,7 @@ fn decided(bench: &Bench, admin: &mut Conn<'_>, device: &Device) -> Result<(), T
     bench.check("HSK-041/machine", kept, || {
         format!("another machine is answered {answer}")
     });
+    withdraw(admin, &id)?;
     let node = Knock {
         client: ("node-host", "node"),
         role: "node",
@@ -585,64 +593,5 @@ fn who_may(bench: &Bench) -> Result<(), Trouble> {
             }
         }
     }
-    Ok(())
-}
-
-/// The most wrong tokens of a page that is not locked out.
-const GUESSES: usize = 30;
-
-fn guesses(bench: &Bench) -> Result<(), Trouble> {
-    let checks = SCENARIOS[4].checks;
-    if bench.options.protocol < 4 {
-        // There the whole host would be locked out.
-        return Ok(());
-    }
-    if bench.options.token.is_empty() {
-        for check in checks {
-            bench.not_applicable(check, "no token was given");
-        }
-        return Ok(());
-    }
-    let authority = bench.options.target.authority.as_str();
-    let port = authority.rsplit(':').next().unwrap_or("");
-    // It stays locked out for minutes: no page of another scenario may come from there.
-    let host = if authority.starts_with('[') {
-        "127.0.0.1"
-    } else {
-        "[::1]"
-    };
-    let guesser = format!("{host}:{port}");
-    let client = object! {"id": "test", "version": "1", "platform": "web", "mode": "test"};
-    let params = bench.params(READ).with("client", client);
-    let knock = |page: &str, params: &Value| {
-        let mut conn = bench.open_with(&format!("Origin: http://{page}\r\n"))?;
-        conn.ask("connect", params.clone())
-    };
-    let wrong = object! {"token": "not-this-one"};
-    let wrong = params.clone().with("auth", wrong);
-    let mut last = Value::Null;
-    for _ in 0..GUESSES {
-        last = knock(&guesser, &wrong)?;
-        if !has_code(&last, "AUTH_TOKEN_MISMATCH") {
-            break;
-        }
-    }
-    let right = knock(&guesser, &params)?;
-    let locked = has_code(&last, "AUTH_RATE_LIMITED") && has_code(&right, "AUTH_RATE_LIMITED");
-    bench.check("HSK-045/locked", locked, || {
-        format!("after many wrong tokens another one is answered {last}, and the right one {right}")
-    });
-    if locked {
-        let left = last
-            .integer("error.retryAfterMs")
-            .is_some_and(|left| left > 0);
-        let told = left && last.flag("error.retryable") == Some(true);
-        bench.check("HSK-045/told", told, || last.to_string());
-    }
-    let other = knock(authority, &params)?;
-    let program = bench.operator(READ).is_ok();
-    bench.check("HSK-045/others", is_ok(&other) && program, || {
-        format!("another page is answered {other}, and a program is let in: {program}")
-    });
     Ok(())
 }

@@ -143,7 +143,6 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "HSK-043/rotated",
             "HSK-044/pending",
             "HSK-044/secrets",
-            "HSK-045*",
         ],
     ),
     mutant(
@@ -204,17 +203,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     mutant(
         "believes no device",
         Message(|memory, value| welcome(memory, value, |params| params.at("device").is_some())),
-        &["HSK-027*"],
-    ),
-    mutant(
-        "lets no probe in",
-        Message(|memory, value| {
-            welcome(memory, value, |params| {
-                params.text("client.mode") == Some("probe")
-            })
-        }),
         &[
-            "HSK-028/probe",
+            "HSK-027*",
             "HSK-031*",
             "HSK-032*",
             "HSK-036*",
@@ -228,6 +218,15 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "HSK-044/paired",
             "HSK-044/secrets",
         ],
+    ),
+    mutant(
+        "lets no probe in",
+        Message(|memory, value| {
+            welcome(memory, value, |params| {
+                params.text("client.mode") == Some("probe")
+            })
+        }),
+        &["HSK-028/probe"],
     ),
     mutant(
         "knows no passwords",

@@ -6,7 +6,7 @@ use openclaw_conformance::wire::{CLOSE, Frame, close_payload};
 
 use crate::proxy::Change::{Frame as Frames, Message};
 use crate::proxy::Memory;
-use crate::{Mutant, close, granted, is_hello, mutant, push, refuse, set, unset};
+use crate::{Mutant, granted, is_hello, mutant, push, refuse, set, unset};
 
 pub(crate) const MUTANTS: &[Mutant] = &[
     mutant(
@@ -279,7 +279,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     mutant(
         "has nodes and makes nodes of operators",
         Message(|memory, value| {
-            let node = memory.asked(&value).1.text("role") == Some("node");
+            let (_, params) = memory.asked(&value);
+            let node = params.text("role") == Some("node") && params.at("device").is_some();
             let unable = value.text("error.code") == Some("UNAVAILABLE");
             vec![if node && unable {
                 granted(value)
@@ -335,7 +336,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
                 value
             }]
         }),
-        &["HSK-044/pending"],
+        &["HSK-041/machine", "HSK-044/pending"],
     ),
     mutant(
         "does not show who is paired",
@@ -446,38 +447,6 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             ]
         }),
         &["SCP-012/implied"],
-    ),
-    mutant(
-        "does not lock pages out",
-        Message(|_, value| recoded(value, "AUTH_RATE_LIMITED", "AUTH_TOKEN_MISMATCH")),
-        &["HSK-045/locked", "HSK-045/told"],
-    ),
-    mutant(
-        "does not say for how long a page is locked out",
-        Message(|_, value| {
-            vec![
-                if value.text("error.details.code") == Some("AUTH_RATE_LIMITED") {
-                    unset(value, "error.retryAfterMs")
-                } else {
-                    value
-                },
-            ]
-        }),
-        &["HSK-045/told"],
-    ),
-    mutant(
-        "locks every page out",
-        Message(|memory, value| {
-            let mut shared = memory.shared.0.lock().unwrap();
-            shared.0 += i64::from(value.text("error.details.code") == Some("AUTH_RATE_LIMITED"));
-            let page = memory.request.lock().unwrap().contains("Origin: ");
-            if shared.0 > 1 && page && is_hello(&value) {
-                memory.cut = true;
-                return vec![refuse(value).without("payload"), close()];
-            }
-            vec![value]
-        }),
-        &["HSK-045/others"],
     ),
 ];
 
