@@ -60,6 +60,25 @@ export const devices = [
     },
   },
   {
+    name: "a device that changed is let in once an operator approves it",
+    async run(scene) {
+      const device = newDevice();
+      const operator = await scene.client({ scopes: ["operator.admin"] });
+      await scene.client(asCli(device, { platform: "linux" }));
+      const moved = asCli(device, { platform: "darwin" });
+      const session = await scene.attempt({ ...moved, stopOnClose: false });
+      assert.equal(session.hello, undefined);
+      const { details } = session.errors[0];
+      assert.equal(details.code, "PAIRING_REQUIRED");
+      assert.equal(details.reason, "metadata-upgrade");
+      assert.match(session.closes[0].reason, new RegExp(`requestId: ${details.requestId}`));
+      const approved = await operator.request("device.pair.approve", { requestId: details.requestId });
+      assert.equal(approved.device.platform, "darwin");
+      const { hello } = await scene.client(moved);
+      assert.equal(stored(device).token, hello.auth.deviceToken);
+    },
+  },
+  {
     name: "a client throws a token away that was taken back, and its socket ends",
     async run(scene) {
       const device = newDevice();

@@ -195,7 +195,10 @@ fn request(row: &Row<'_>) -> rusqlite::Result<Request> {
         public_key: row.get("public_key")?,
         face: face(row)?,
         role: word(row, "role", role)?,
-        roles: roles.iter().filter_map(|name| role(name)).collect(),
+        roles: roles
+            .iter()
+            .map(|name| role(name).ok_or_else(|| strange("roles", "a role that is not known")))
+            .collect::<rusqlite::Result<_>>()?,
         scopes: names(row, "scopes")?,
         remote_ip: row.get("remote_ip")?,
         is_repair: row.get("is_repair")?,

@@ -102,6 +102,7 @@ fn rows_that_no_release_of_ours_writes_are_found_and_left() {
         "UPDATE granted SET token_salt = NULL WHERE token_digest IS NOT NULL",
         "UPDATE request SET role = ''",
         "UPDATE request SET roles = '{}'",
+        "UPDATE request SET roles = '[\"king\"]'",
         "UPDATE setup SET access = 'half'",
         "UPDATE setup SET digest = x'' WHERE access = 'full'",
         "DROP TABLE setup",
