@@ -248,9 +248,11 @@ impl Conversation {
             return Err("closes twice".into());
         }
         let first = self.first.take();
+        // What came behind a connect that was not decided yet waits, and has no consequence before the decision.
+        let waits = first.is_some();
         let by_table = first.is_some_and(|first| first.allowed.contains(&Close(code)));
         self.state = State::Over;
-        let right = match self.must_close {
+        let right = match self.must_close.filter(|_| !waits) {
             Some(must) => must == code || code == 1012,
             None => by_table || AT_ANY_TIME.contains(&code),
         };
@@ -339,5 +341,25 @@ mod tests {
                 assert!(!allowed(state, input).is_empty(), "{state:?} {input:?}");
             }
         }
+    }
+
+    /// A gateway may make room by closing whoever waits, whatever waits with them.
+    #[test]
+    fn what_waits_for_a_decision_obliges_to_no_close() {
+        let after_nonsense = |state, first| Conversation {
+            state,
+            first,
+            must_close: Some(1008),
+            ..Conversation::new()
+        };
+        let connect = Duty {
+            id: "c".to_owned(),
+            allowed: allowed(State::Greeted, Connect),
+            is_acknowledged: false,
+        };
+        let mut waiting = after_nonsense(State::Deciding, Some(connect));
+        assert_eq!(waiting.close(1013), Ok(()));
+        let mut open = after_nonsense(State::Open, None);
+        assert!(open.close(1013).is_err());
     }
 }
