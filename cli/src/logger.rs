@@ -6,9 +6,9 @@
 use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
@@ -18,6 +18,8 @@ use crate::output;
 const WAITING_LINES: usize = 512;
 /// How long the last lines are waited for at the end.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long room is waited for at the end before it is looked for again.
+const RETRY: Duration = Duration::from_millis(5);
 
 /// Begins to log: what happens, or with `verbose` what our own crates think about it too.
 ///
@@ -96,9 +98,16 @@ impl Log for Logger {
     /// Waits until what was logged is written, but not for ever.
     fn flush(&self) {
         let (told, telling) = mpsc::sync_channel(1);
-        if self.sender.try_send(Order::Tell(told)).is_ok() {
-            let _ = telling.recv_timeout(PATIENCE);
+        let until = Instant::now() + PATIENCE;
+        let mut order = Order::Tell(told);
+        while let Err(TrySendError::Full(back)) = self.sender.try_send(order) {
+            if Instant::now() >= until {
+                return;
+            }
+            order = back;
+            thread::sleep(RETRY);
         }
+        let _ = telling.recv_timeout(until.saturating_duration_since(Instant::now()));
     }
 }
 

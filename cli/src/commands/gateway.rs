@@ -70,6 +70,8 @@ pub(super) fn run(globals: &Globals, args: &Run) -> Result<Exit, Failure> {
         let _ = output::text(&announcement);
         service.run(Arc::clone(&executor)).await;
         drop(watch);
+        // The last line is not to be one of those that find no room.
+        log::logger().flush();
         log::info!("stopped");
         Ok(Exit::Ok)
     })
