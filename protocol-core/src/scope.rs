@@ -23,6 +23,14 @@ impl Role {
             Self::Node => "node",
         }
     }
+
+    /// Reads the role's name on the wire.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Operator, Self::Node]
+            .into_iter()
+            .find(|role| role.as_str() == name)
+    }
 }
 
 /// A scope that methods and broadcast families are guarded by.

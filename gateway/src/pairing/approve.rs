@@ -113,10 +113,3 @@ pub(super) fn may_grant(giver: &Scopes, wanted: &[String]) -> Result<(), ErrorSh
 pub(super) fn may_all(scopes: &Scopes) -> bool {
     scopes.allow(Scope::Admin)
 }
-
-/// Reads the name of a role.
-pub(super) fn role(name: &str) -> Option<Role> {
-    [Role::Operator, Role::Node]
-        .into_iter()
-        .find(|role| role.as_str() == name)
-}

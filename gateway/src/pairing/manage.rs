@@ -3,7 +3,7 @@
 use openclaw_protocol_core::error_shape::ErrorShape;
 use openclaw_protocol_core::scope::{Role, Scopes};
 
-use super::approve::{may_all, may_grant, role};
+use super::approve::{may_all, may_grant};
 use super::record::{Device, Granted, Token};
 use super::{Chance, Change, Decision, Notice, Pairings, scopes, token};
 
@@ -192,7 +192,7 @@ impl Pairings {
         denied: &'static str,
     ) -> Result<(&Device, &Granted), ErrorShape> {
         own_or_all(manager, device_id, denied)?;
-        let role = role(role_name).ok_or_else(|| ErrorShape::invalid_request(denied))?;
+        let role = Role::from_name(role_name).ok_or_else(|| ErrorShape::invalid_request(denied))?;
         if role != Role::Operator && !may_all(manager.scopes) {
             return Err(ErrorShape::invalid_request(denied));
         }

@@ -181,7 +181,7 @@ fn granted(row: &Row<'_>) -> rusqlite::Result<Granted> {
         None => None,
     };
     Ok(Granted {
-        role: word(row, "role", role)?,
+        role: word(row, "role", Role::from_name)?,
         scopes: names(row, "scopes")?,
         token,
     })
@@ -194,10 +194,12 @@ fn request(row: &Row<'_>) -> rusqlite::Result<Request> {
         device_id: row.get("device_id")?,
         public_key: row.get("public_key")?,
         face: face(row)?,
-        role: word(row, "role", role)?,
+        role: word(row, "role", Role::from_name)?,
         roles: roles
             .iter()
-            .map(|name| role(name).ok_or_else(|| strange("roles", "a role that is not known")))
+            .map(|name| {
+                Role::from_name(name).ok_or_else(|| strange("roles", "a role that is not known"))
+            })
             .collect::<rusqlite::Result<_>>()?,
         scopes: names(row, "scopes")?,
         remote_ip: row.get("remote_ip")?,
@@ -226,12 +228,6 @@ fn face(row: &Row<'_>) -> rusqlite::Result<Face> {
         client_id: row.get("client_id")?,
         client_mode: row.get("client_mode")?,
     })
-}
-
-fn role(name: &str) -> Option<Role> {
-    [Role::Operator, Role::Node]
-        .into_iter()
-        .find(|role| role.as_str() == name)
 }
 
 fn word<T>(

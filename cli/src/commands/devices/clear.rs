@@ -23,8 +23,10 @@ pub(super) fn run(globals: &Globals, mut args: Clear) -> Result<Exit, Failure> {
     let within = milliseconds(args.timeout.as_deref())?;
     if !args.yes {
         return Err(
-            Failure::usage("Refusing to clear pairing table without --yes")
-                .hint("Every paired device would have to be approved again. openclaw devices list shows them."),
+            Failure::usage("Refusing to clear pairing table without --yes").hint(format!(
+                "Every paired device would have to be approved again. {} devices list shows them.",
+                globals.invocation()
+            )),
         );
     }
     let target = crate::commands::target(globals, &flags)?;
