@@ -30,7 +30,7 @@ use crate::hello::ok::Welcome;
 use crate::json::{Json, Object};
 use crate::limits::Limits;
 use crate::scope::Audience;
-use crate::server::{self, Applicant, Call, ConnId, Connection, Session};
+use crate::server::{self, Applicant, Call, ConnId, Connection, Delivery, Session};
 use crate::time::{Instant, Now};
 
 /// How a socket reached the gateway.
@@ -245,6 +245,19 @@ impl Hub {
     pub fn broadcast(&mut self, publication: Publication, now: Now) {
         let publication = Arc::new(publication);
         self.publish(&publication, now);
+    }
+
+    /// Pushes something to one connection, whatever its audience and without a number; what became of it.
+    ///
+    /// [`Delivery::Dropped`] says that no frame may hold it, [`Delivery::Overflow`] that its connection is
+    /// being closed because it reads too slowly.
+    pub fn direct(&mut self, conn: ConnId, publication: Publication, now: Now) -> Delivery {
+        let mut delivery = Delivery::NotForThem;
+        self.with(conn, now, |connection| {
+            delivery = connection.direct(publication, now);
+        });
+        self.relieve(now);
+        delivery
     }
 
     /// Who is there, for the application itself; see [`Self::reply_presence`].

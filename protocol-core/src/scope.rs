@@ -33,13 +33,13 @@ impl Role {
     }
 }
 
-/// A scope that methods and broadcast families are guarded by.
+/// A scope that methods, broadcast families and devices are guarded by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Scope {
     /// Look, but change nothing.
     Read,
-    /// Run agents, send messages; implies [`Scope::Read`].
+    /// Run agents, send messages; implies reading, and talking.
     Write,
     /// Everything; implies every scope.
     Admin,
@@ -47,9 +47,32 @@ pub enum Scope {
     Approvals,
     /// Pair and remove devices and nodes.
     Pairing,
+    /// Look at sessions.
+    SessionsRead,
+    /// Change sessions.
+    SessionsWrite,
+    /// Answer the questions of agents.
+    Questions,
+    /// Talk with agents.
+    Talk,
+    /// See what talking needs of secrets.
+    TalkSecrets,
 }
 
 impl Scope {
+    const ALL: [Self; 10] = [
+        Self::Read,
+        Self::Write,
+        Self::Admin,
+        Self::Approvals,
+        Self::Pairing,
+        Self::SessionsRead,
+        Self::SessionsWrite,
+        Self::Questions,
+        Self::Talk,
+        Self::TalkSecrets,
+    ];
+
     /// The scope's name on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -59,30 +82,42 @@ impl Scope {
             Self::Admin => "operator.admin",
             Self::Approvals => "operator.approvals",
             Self::Pairing => "operator.pairing",
+            Self::SessionsRead => "operator.sessions.read",
+            Self::SessionsWrite => "operator.sessions.write",
+            Self::Questions => "operator.questions",
+            Self::Talk => "operator.talk",
+            Self::TalkSecrets => "operator.talk.secrets",
         }
     }
 
-    const ALL: [Self; 5] = [
-        Self::Read,
-        Self::Write,
-        Self::Admin,
-        Self::Approvals,
-        Self::Pairing,
-    ];
+    /// Reads the scope's name on the wire.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == name)
+    }
 
-    const fn bit(self) -> u8 {
+    /// Whether who holds this one holds `other` as well.
+    #[must_use]
+    pub const fn implies(self, other: Self) -> bool {
+        match self {
+            Self::Admin => true,
+            Self::Write => matches!(
+                other,
+                Self::Write | Self::Read | Self::Talk | Self::SessionsRead | Self::SessionsWrite
+            ),
+            Self::Read => matches!(other, Self::Read | Self::SessionsRead),
+            Self::SessionsWrite => matches!(other, Self::SessionsWrite | Self::SessionsRead),
+            Self::Approvals
+            | Self::Pairing
+            | Self::SessionsRead
+            | Self::Questions
+            | Self::Talk
+            | Self::TalkSecrets => other as u8 == self as u8,
+        }
+    }
+
+    const fn bit(self) -> u16 {
         1 << self as u8
-    }
-
-    const fn is_implied_by(self, name: &str) -> bool {
-        match name.as_bytes() {
-            b"operator.admin" => true,
-            b"operator.write" => matches!(self, Self::Read | Self::Write),
-            b"operator.read" => matches!(self, Self::Read),
-            b"operator.approvals" => matches!(self, Self::Approvals),
-            b"operator.pairing" => matches!(self, Self::Pairing),
-            _ => false,
-        }
     }
 }
 
@@ -93,7 +128,7 @@ impl Scope {
 pub struct Scopes {
     names: Box<[String]>,
     /// A bit for each scope that they imply: every push asks, for every connection.
-    allowed: u8,
+    allowed: u16,
 }
 
 impl Scopes {
@@ -123,9 +158,10 @@ impl Scopes {
 
 impl From<Vec<String>> for Scopes {
     fn from(names: Vec<String>) -> Self {
+        let held = || names.iter().filter_map(|name| Scope::from_name(name));
         let allowed = Scope::ALL
             .into_iter()
-            .filter(|scope| names.iter().any(|name| scope.is_implied_by(name)))
+            .filter(|scope| held().any(|held| held.implies(*scope)))
             .fold(0, |bits, scope| bits | scope.bit());
         Self {
             names: names.into(),
@@ -179,7 +215,11 @@ mod tests {
         assert!(granted("operator.write").allow(Scope::Read));
         assert!(!granted("operator.read").allow(Scope::Write));
         assert!(!granted("operator.write").allow(Scope::Pairing));
+        assert!(granted("operator.write").allow(Scope::Talk));
+        assert!(!granted("operator.write").allow(Scope::TalkSecrets));
+        assert!(granted("operator.sessions.write").allow(Scope::SessionsRead));
         for scope in Scope::ALL {
+            assert_eq!(Scope::from_name(scope.as_str()), Some(scope));
             assert!(granted("operator.admin").allow(scope));
             assert!(granted(scope.as_str()).allow(scope));
         }

@@ -388,3 +388,32 @@ fn a_row_that_runs_out_does_not_hurry_the_next_push() {
     let rows = lists(&mut gateway, reader).pop().expect("a list");
     assert!(rows.iter().all(|row| row["reason"] != "disconnect"));
 }
+
+#[test]
+fn a_device_that_is_operator_and_node_has_one_row_that_names_both() {
+    let (mut gateway, reader) = watched();
+    let host = Joiner {
+        id: "node-host",
+        mode: "node",
+        role: "node",
+        ..DEVICE
+    };
+    let page = Joiner {
+        scopes: READ,
+        ..DEVICE
+    };
+    let node = gateway.join(&host);
+    gateway.join(&page);
+    gateway.pass(seconds(1));
+    let rows = lists(&mut gateway, reader).pop().unwrap();
+    let row = rows.iter().find(|row| row["deviceId"] == "d1").unwrap();
+    assert_eq!(rows.len(), 3);
+    assert_eq!(row["roles"], json!(["operator", "node"]));
+    assert_eq!(row["scopes"], json!(["operator.read"]));
+    gateway.disconnect(node);
+    gateway.pass(seconds(2));
+    let rows = lists(&mut gateway, reader).pop().unwrap();
+    let row = rows.iter().find(|row| row["deviceId"] == "d1").unwrap();
+    assert_eq!(row["roles"], json!(["operator"]), "it is no node any more");
+    assert_eq!(row["reason"], "connect");
+}

@@ -1,37 +1,13 @@
 //! What scopes open, as lists of their names.
 
-/// Every operator scope that devices may be approved for, and what each opens besides itself.
-const KNOWN: [(&str, &[&str]); 10] = [
-    ("operator.admin", &[]),
-    (
-        "operator.write",
-        &[
-            "operator.read",
-            "operator.talk",
-            "operator.sessions.read",
-            "operator.sessions.write",
-        ],
-    ),
-    ("operator.read", &["operator.sessions.read"]),
-    ("operator.sessions.read", &[]),
-    ("operator.sessions.write", &["operator.sessions.read"]),
-    ("operator.approvals", &[]),
-    ("operator.questions", &[]),
-    ("operator.pairing", &[]),
-    ("operator.talk", &[]),
-    ("operator.talk.secrets", &[]),
-];
-const ADMIN: &str = "operator.admin";
+use openclaw_protocol_core::scope::Scope;
 
 /// Returns the first of `wanted` that `held` neither holds nor implies.
 #[must_use]
 pub fn missing<'a, T: AsRef<str>>(held: &[T], wanted: &'a [String]) -> Option<&'a str> {
     let opens = |held: &str, wanted: &str| {
-        held == wanted
-            || held == ADMIN && !is_unknown(wanted)
-            || KNOWN
-                .iter()
-                .any(|(name, implied)| *name == held && implied.contains(&wanted))
+        let known = Scope::from_name(held).zip(Scope::from_name(wanted));
+        held == wanted || known.is_some_and(|(held, wanted)| held.implies(wanted))
     };
     wanted
         .iter()
@@ -49,7 +25,7 @@ pub fn unknown(wanted: &[String]) -> Option<&str> {
 }
 
 fn is_unknown(name: &str) -> bool {
-    KNOWN.iter().all(|(known, _)| *known != name)
+    Scope::from_name(name).is_none()
 }
 
 /// Returns names in their order, each once.
@@ -68,12 +44,14 @@ pub fn union<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<String> {
 #[must_use]
 pub fn expanded(names: &[String]) -> Vec<String> {
     let mut all = names.to_vec();
-    let has = |name: &str| names.iter().any(|own| own == name);
-    if has(ADMIN) || has("operator.write") {
-        all.push("operator.read".to_owned());
-    }
-    if has(ADMIN) {
-        all.push("operator.write".to_owned());
+    let opens = |scope: Scope| {
+        let mut known = names.iter().filter_map(|name| Scope::from_name(name));
+        known.any(|own| own != scope && own.implies(scope))
+    };
+    for scope in [Scope::Read, Scope::Write] {
+        if opens(scope) {
+            all.push(scope.as_str().to_owned());
+        }
     }
     all.sort();
     all.dedup();

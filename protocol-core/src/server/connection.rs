@@ -91,7 +91,7 @@ impl Connection {
     #[must_use]
     pub fn new(id: ConnId, limits: Limits, nonce: &str, jitter: u8, now: Now) -> Self {
         let mut outbox = Outbox::default();
-        outbox.unnumbered(Arc::new(Publication {
+        outbox.challenge(Arc::new(Publication {
             event: CHALLENGE,
             payload: Object::new()
                 .text("nonce", nonce)
@@ -278,6 +278,20 @@ impl Connection {
             | Phase::Closing { .. }
             | Phase::Closed => Delivery::NotForThem,
         }
+    }
+
+    /// Queues a push for this connection alone, whatever its audience; it has no number.
+    ///
+    /// One that no frame may hold is not queued: [`Delivery::Dropped`].
+    pub fn direct(&mut self, publication: Publication, now: Now) -> Delivery {
+        if self.session().is_none() {
+            return Delivery::NotForThem;
+        }
+        let delivery = self.outbox.direct(Arc::new(publication), &self.limits);
+        if delivery == Delivery::Overflow {
+            self.fault(PeerFault::SlowConsumer, None, now);
+        }
+        delivery
     }
 
     /// Ends the connection: queued pushes are discarded, small replies still go out.

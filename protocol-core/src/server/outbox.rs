@@ -36,7 +36,7 @@ pub(crate) struct Outbox {
     close: Option<Close>,
     waiting: usize,
     in_flight: usize,
-    /// What of both is for this connection alone.
+    /// What of both is for this connection alone: answers and direct pushes.
     replies: usize,
     replies_in_flight: usize,
     pushes: usize,
@@ -47,9 +47,15 @@ pub(crate) struct Outbox {
 
 #[derive(Debug)]
 enum Entry {
-    Reply { id: Box<str>, outcome: Outcome },
+    Reply {
+        id: Box<str>,
+        outcome: Outcome,
+    },
     Push(Arc<Publication>),
-    Unnumbered(Arc<Publication>),
+    /// Has no number; goes out before anything else.
+    Challenge(Arc<Publication>),
+    /// Has no number and is for this connection alone.
+    Direct(Arc<Publication>),
     Hole(u64),
     Ping,
 }
@@ -58,7 +64,7 @@ impl Entry {
     fn weight(&self) -> usize {
         match self {
             Self::Reply { id, outcome } => id.len() + outcome.weight() + ENVELOPE,
-            Self::Push(publication) | Self::Unnumbered(publication) => {
+            Self::Push(publication) | Self::Challenge(publication) | Self::Direct(publication) => {
                 publication.event.len() + publication.payload.len() + ENVELOPE
             }
             Self::Hole(_) => 0,
@@ -100,9 +106,27 @@ impl Outbox {
         waited
     }
 
+    /// Queues the challenge.
+    pub(crate) fn challenge(&mut self, publication: Arc<Publication>) {
+        self.push_back(Entry::Challenge(publication));
+    }
+
     /// Queues a push that has no number and is for this connection alone.
-    pub(crate) fn unnumbered(&mut self, publication: Arc<Publication>) {
-        self.push_back(Entry::Unnumbered(publication));
+    pub(crate) fn direct(&mut self, publication: Arc<Publication>, limits: &Limits) -> Delivery {
+        if self.close.is_some() {
+            return Delivery::NotForThem;
+        }
+        if publication.size_hint() > limits.frame {
+            return Delivery::Dropped;
+        }
+        let entry = Entry::Direct(publication);
+        self.replies += entry.weight();
+        self.push_back(entry);
+        if self.backlog() > limits.outbox {
+            Delivery::Overflow
+        } else {
+            Delivery::Queued
+        }
     }
 
     pub(crate) fn publish(&mut self, publication: &Arc<Publication>, limits: &Limits) -> Delivery {
@@ -142,9 +166,9 @@ impl Outbox {
             return;
         }
         self.entries.retain(|entry| match entry {
-            Entry::Unnumbered(_) => true,
+            Entry::Challenge(_) => true,
             Entry::Reply { .. } => entry.weight() <= SMALL_REPLY,
-            Entry::Push(_) | Entry::Hole(_) | Entry::Ping => false,
+            Entry::Push(_) | Entry::Direct(_) | Entry::Hole(_) | Entry::Ping => false,
         });
         self.waiting = self.entries.iter().map(Entry::weight).sum();
         self.replies = self.waiting;
@@ -183,11 +207,12 @@ impl Outbox {
                         None => continue,
                     }
                 }
-                Entry::Unnumbered(publication) => Transmit::Frame(Frame::Event {
-                    publication,
-                    seq: None,
-                    state_version: None,
-                }),
+                Entry::Challenge(publication) => Transmit::Frame(unnumbered(publication)),
+                Entry::Direct(publication) => {
+                    self.replies = self.replies.saturating_sub(weight);
+                    self.replies_in_flight += weight;
+                    Transmit::Frame(unnumbered(publication))
+                }
                 Entry::Hole(count) => {
                     self.last_seq += count;
                     continue;
@@ -272,6 +297,14 @@ impl Outbox {
             seq: Some(self.last_seq),
             state_version,
         })
+    }
+}
+
+fn unnumbered(publication: Arc<Publication>) -> Frame {
+    Frame::Event {
+        publication,
+        seq: None,
+        state_version: None,
     }
 }
 

@@ -5,8 +5,11 @@
 //! that stays, if there is one), the row that was left. So whoever comes and goes for a moment under
 //! the name of somebody else leaves that row as it was.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::row::Row;
@@ -62,12 +65,39 @@ struct Entry {
 struct Told {
     row: Row,
     json: Json,
+    written_ms: u64,
 }
 
 impl Told {
     fn new(row: Row, now: Now) -> Self {
-        let json = row.write(now.unix_ms);
-        Self { row, json }
+        Self::written(row, now.unix_ms)
+    }
+
+    fn written(row: Row, written_ms: u64) -> Self {
+        let json = row.write(written_ms);
+        Self {
+            row,
+            json,
+            written_ms,
+        }
+    }
+
+    /// The same of somebody who is other things as well: a device that is operator and node.
+    fn with(&self, others: &[&Row]) -> Option<Self> {
+        let mut row = self.row.clone();
+        for other in others {
+            add(&mut row.roles, &other.roles);
+            add(&mut row.scopes, &other.scopes);
+        }
+        (row != self.row).then(|| Self::written(row, self.written_ms))
+    }
+}
+
+fn add(names: &mut Vec<String>, more: &[String]) {
+    for name in more {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
     }
 }
 
@@ -93,20 +123,33 @@ pub(super) struct Manner {
 }
 
 impl Entry {
-    /// Its row; or, of what has settled, its row.
-    fn told(&self, settled_only: bool) -> Option<&Told> {
+    /// Its row; or, of what has settled, its row. It names what every connection behind it is and may.
+    fn told(&self, settled_only: bool) -> Option<Cow<'_, Told>> {
         let beacon = self.beacon.as_ref().map(|(told, _)| told);
-        beacon
-            .or_else(|| self.seat(settled_only).map(|seat| &seat.told))
-            .or(self.left.as_ref())
+        let seat = self.seat(settled_only).map(|seat| &seat.told);
+        if let (None, Some(first)) = (beacon, seat)
+            && self.seats.len() > 1
+        {
+            let others: Vec<&Row> = self
+                .seated(settled_only)
+                .map(|(_, seat)| &seat.told.row)
+                .collect();
+            if let Some(merged) = first.with(&others) {
+                return Some(Cow::Owned(merged));
+            }
+        }
+        beacon.or(seat).or(self.left.as_ref()).map(Cow::Borrowed)
     }
 
     fn seat(&self, settled_only: bool) -> Option<&Seat> {
-        let seats = self.seats.iter();
-        seats
-            .filter(|(_, seat)| !settled_only || seat.settles.is_none())
+        self.seated(settled_only)
             .max_by_key(|(conn, seat)| (!seat.manner.passing, **conn))
             .map(|(_, seat)| seat)
+    }
+
+    fn seated(&self, settled_only: bool) -> impl Iterator<Item = (&ConnId, &Seat)> {
+        let seats = self.seats.iter();
+        seats.filter(move |(_, seat)| !settled_only || seat.settles.is_none())
     }
 
     fn is_passing(&self) -> bool {
@@ -132,10 +175,11 @@ impl Roster {
 
     /// The rows, the gateway's own first: of everybody, or of those who have settled.
     pub(super) fn list(&self, settled_only: bool) -> Json {
-        let rows = self
-            .entries
-            .values()
-            .filter_map(|entry| entry.told(settled_only).map(|told| &told.json));
+        let entries = self.entries.values();
+        let told: Vec<Cow<'_, Told>> = entries
+            .filter_map(|entry| entry.told(settled_only))
+            .collect();
+        let rows = told.iter().map(|told| &told.json);
         array(core::iter::once(&self.gateway).chain(rows))
     }
 
