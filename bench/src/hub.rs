@@ -11,6 +11,7 @@ use openclaw_gateway_service::admission::origin::Origins;
 use openclaw_gateway_service::agents::echo::Echo;
 use openclaw_gateway_service::app::{App, Command, Devices, Parts};
 use openclaw_gateway_service::config::HeartbeatConfig;
+use openclaw_gateway_service::nodes::policy::Policy;
 use openclaw_gateway_service::probes::Probes;
 use openclaw_gateway_service::throttle::RateLimit;
 use openclaw_protocol_core::frame::inbound::Inbound;
@@ -58,6 +59,7 @@ impl Core {
             probes: Arc::new(Probes::default()),
             repeats: Bounds::default(),
             heartbeat: HeartbeatConfig::default(),
+            commands: Policy::default(),
             version: "0",
             started: now.at,
         };

@@ -82,11 +82,6 @@ impl Admission {
         if let Some(error) = self.origins.judge(params, peer) {
             return Verdict::Refuse(error);
         }
-        if params.role == Role::Node.as_str() {
-            return Verdict::Refuse(ErrorShape::unavailable(
-                "role node is not supported by this gateway yet; connect with role operator",
-            ));
-        }
         if params.scopes.len() > MAX_SCOPES || params.scopes.iter().any(|s| s.len() > MAX_SCOPE) {
             return Verdict::Refuse(ErrorShape::invalid_request(format!(
                 "invalid connect params: at /scopes: must not have more than {MAX_SCOPES} items of {MAX_SCOPE} bytes"
@@ -106,6 +101,9 @@ impl Admission {
         }
         if params.device.is_some() {
             return Verdict::Prove(shared);
+        }
+        if role(params) == Role::Node {
+            return Verdict::Refuse(device_required());
         }
         if UI_CLIENTS.contains(&params.client.id.as_str()) {
             return Verdict::Refuse(
@@ -135,7 +133,8 @@ impl Admission {
         let client = &params.client;
         let is_program = client.id == "gateway-client" && client.mode == "backend";
         let is_here = peer.direct_loopback && peer.origin.is_none();
-        (is_here && is_program && shared == Shared::Right).then(|| Grant {
+        let is_operator = role(params) == Role::Operator;
+        (is_operator && is_here && is_program && shared == Shared::Right).then(|| Grant {
             role: Role::Operator,
             scopes: params.scopes.clone().into(),
             principal: principal(&device.id),
@@ -158,7 +157,12 @@ impl Admission {
         let Some(device) = &params.device else {
             return Decision::of(Err(refused_device(DeviceFault::IdMismatch)));
         };
-        let role = Role::Operator;
+        let role = role(params);
+        // What a node may do is decided by what it offers; it has no scopes.
+        let scopes: &[String] = match role {
+            Role::Node => &[],
+            _ => &params.scopes,
+        };
         let is_page = peer.origin.is_some() && !origin::is_browser_client(&params.client.id);
         // The secret counts for more than a token, because who has it may have more approved.
         let presented = match shared {
@@ -172,7 +176,7 @@ impl Admission {
             device,
             client: &params.client,
             role,
-            scopes: &params.scopes,
+            scopes,
             presented,
             setup: params.auth.bootstrap_token.as_deref(),
             address: peer.address,
@@ -181,7 +185,7 @@ impl Admission {
         pairings.knock(&knock, chance, now_ms).map(|outcome| {
             outcome.map(|admitted| Grant {
                 role,
-                scopes: params.scopes.clone().into(),
+                scopes: scopes.to_vec().into(),
                 principal: principal(&device.id),
                 device_id: Some(device.id.as_str().into()),
                 device_token: Some((admitted.token, admitted.issued_ms)),
@@ -221,7 +225,7 @@ impl Admission {
         let token = [&auth.device_token, &auth.token]
             .into_iter()
             .filter_map(|text| text.as_deref())
-            .find(|text| pairings.is_token(&device.id, Role::Operator, text));
+            .find(|text| pairings.is_token(&device.id, role(params), text));
         if let Some(text) = token {
             return Some(Presented::DeviceToken(text));
         }
@@ -281,8 +285,7 @@ fn keeps_scopes_without_device(params: &ConnectParams, peer: &Peer) -> bool {
 
 fn missing(kind: SecretKind, params: &ConnectParams, peer: &Peer) -> ErrorShape {
     if params.device.is_none() {
-        return ErrorShape::new(code::NOT_PAIRED, "device identity required")
-            .with_details(Object::new().text("code", "DEVICE_IDENTITY_REQUIRED"));
+        return device_required();
     }
     let word = kind.word();
     ErrorShape::invalid_request(format!(
@@ -299,6 +302,16 @@ fn missing(kind: SecretKind, params: &ConnectParams, peer: &Peer) -> ErrorShape 
             .boolean("canRetryWithDeviceToken", false)
             .text("recommendedNextStep", "update_auth_configuration"),
     )
+}
+
+fn device_required() -> ErrorShape {
+    ErrorShape::new(code::NOT_PAIRED, "device identity required")
+        .with_details(Object::new().text("code", "DEVICE_IDENTITY_REQUIRED"))
+}
+
+/// The role that a connection asks for; which names there are was checked before.
+fn role(params: &ConnectParams) -> Role {
+    Role::from_name(&params.role).unwrap_or(Role::Operator)
 }
 
 fn mismatch(kind: SecretKind, params: &ConnectParams, peer: &Peer) -> ErrorShape {

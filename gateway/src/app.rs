@@ -6,6 +6,7 @@ mod devices;
 mod dispatch;
 mod door;
 mod heartbeat;
+pub mod nodes;
 mod run;
 mod runs;
 mod sessions;
@@ -20,10 +21,11 @@ pub use heartbeat::health;
 
 use std::sync::Arc;
 
+use openclaw_protocol_core::error_shape::ErrorShape;
 use openclaw_protocol_core::hub::{Event, Hub};
 use openclaw_protocol_core::idempotency::Bounds;
 use openclaw_protocol_core::json::Json;
-use openclaw_protocol_core::server::Applicant;
+use openclaw_protocol_core::server::{Applicant, Call};
 use openclaw_protocol_core::time::{Instant, Now};
 use openclaw_runtime_smol::server::{Application, Handle};
 
@@ -32,12 +34,14 @@ use crate::agents::{AgentFault, Backend, ToolStep};
 use crate::config::HeartbeatConfig;
 use crate::device::DeviceFault;
 use crate::identity::Identity;
+use crate::nodes::policy::Policy;
 use crate::pairing::{Change, Contents, Pairings};
 use crate::probes::Probes;
 use closes::Closes;
-use desk::{Desk, Ledger, Writing};
+use desk::{Desk, Ledger, News, Writing};
 use door::{Door, Proven, Visitor};
 use heartbeat::Heartbeats;
+use nodes::{Answer, Fleet};
 use runs::Runs;
 use setup::Reach;
 
@@ -55,6 +59,13 @@ pub enum Command {
     },
     /// Changes of devices were stored, or could not be.
     Stored(Result<(), String>),
+    /// What a node answers was read.
+    NodeAnswered {
+        /// The request with which it did.
+        call: Call,
+        /// What it answers.
+        answer: Box<Result<Answer, ErrorShape>>,
+    },
     /// An agent said something.
     Said {
         /// Its run.
@@ -94,6 +105,8 @@ pub struct Parts {
     pub repeats: Bounds,
     /// When the gateway runs an agent turn by itself.
     pub heartbeat: HeartbeatConfig,
+    /// Which commands nodes may offer.
+    pub commands: Policy,
     /// The gateway's version.
     pub version: &'static str,
     /// When the gateway was started.
@@ -155,6 +168,7 @@ pub struct App {
     reach: Reach,
     /// The list of all devices, and when it was made.
     listed: Option<((u64, u64), Json)>,
+    fleet: Fleet,
     runs: Runs,
     heartbeats: Heartbeats,
     closes: Closes,
@@ -168,7 +182,12 @@ impl App {
     #[must_use]
     pub fn new(parts: Parts, handle: Handle<Command>) -> Self {
         Self {
-            door: Door::new(parts.admission, parts.executor.clone(), handle.clone()),
+            door: Door::new(
+                parts.admission,
+                parts.commands.clone(),
+                parts.executor.clone(),
+                handle.clone(),
+            ),
             desk: Desk::new(
                 parts.devices.pairings,
                 parts.devices.ledger,
@@ -178,6 +197,7 @@ impl App {
             identity: parts.devices.identity,
             reach: parts.devices.reach,
             listed: None,
+            fleet: Fleet::new(parts.commands, parts.executor.clone(), handle.clone()),
             runs: Runs::new(parts.backend, parts.executor, handle, parts.repeats),
             heartbeats: Heartbeats::new(parts.heartbeat, parts.started),
             closes: Closes::default(),
@@ -185,6 +205,23 @@ impl App {
             version: parts.version,
             started: parts.started,
         }
+    }
+}
+
+impl App {
+    /// Follows up what was decided.
+    fn settle(&mut self, hub: &mut Hub, now: Now) {
+        for news in self.desk.take_news() {
+            match news {
+                News::Came {
+                    conn,
+                    node_id,
+                    newcomer,
+                } => self.fleet.attach(hub, conn, node_id, *newcomer, now),
+                News::Ended(conn) => self.fleet.end(hub, conn, now),
+            }
+        }
+        self.heartbeats.settle(hub, &mut self.runs, now);
     }
 }
 
@@ -213,10 +250,11 @@ impl Application for App {
                 self.closes.count(close.as_ref());
                 self.door.forget_connection(conn);
                 self.desk.forget_connection(conn);
+                self.fleet.forget_connection(hub, conn, now);
                 self.runs.forget_connection(conn);
             }
         }
-        self.heartbeats.settle(hub, &mut self.runs, now);
+        self.settle(hub, now);
     }
 
     fn handle_command(&mut self, hub: &mut Hub, command: Command, now: Now) {
@@ -229,15 +267,17 @@ impl Application for App {
                 .door
                 .proven(hub, &mut self.desk, applicant, proven, proof, now),
             Command::Stored(result) => self.desk.written(hub, result, now),
+            Command::NodeAnswered { call, answer } => self.answered(hub, call, *answer, now),
             Command::Said { run, delta } => self.runs.said(hub, run, &delta, now),
             Command::Tool { run, step } => self.runs.tool(hub, run, step, now),
             Command::Ended { run, end } => self.runs.ended(hub, run, end, now),
         }
-        self.heartbeats.settle(hub, &mut self.runs, now);
+        self.settle(hub, now);
     }
 
     fn handle_timeout(&mut self, hub: &mut Hub, now: Now) {
         self.door.handle_timeout(hub, now);
+        self.fleet.handle_timeout(hub, now);
         self.runs.handle_timeout(hub, now);
         self.heartbeats.settle(hub, &mut self.runs, now);
         self.heartbeats.handle_timeout(hub, &mut self.runs, now);
@@ -246,6 +286,7 @@ impl Application for App {
     fn poll_timeout(&self) -> Option<Instant> {
         let timers = [
             self.door.poll_timeout(),
+            self.fleet.poll_timeout(),
             self.runs.poll_timeout(),
             self.heartbeats.poll_timeout(),
         ];
@@ -255,15 +296,17 @@ impl Application for App {
     fn drain(&mut self, _hub: &mut Hub, _now: Now) {
         self.door.shut();
         self.runs.drain();
+        self.fleet.drain();
         self.probes.drain();
     }
 
     fn is_drained(&self) -> bool {
-        self.runs.is_idle() && self.desk.is_idle()
+        self.runs.is_idle() && self.desk.is_idle() && self.fleet.is_idle()
     }
 
     fn finish(&mut self, hub: &mut Hub, now: Now) {
         self.runs.end_all(hub, now);
+        self.fleet.end_all(hub, now);
         self.heartbeats.settle(hub, &mut self.runs, now);
     }
 }

@@ -14,11 +14,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::files::{self, ReadFault};
+use crate::nodes::policy::Policy;
 use crate::secret::reference::SecretsConfig;
 
 mod auth;
 mod heartbeat;
 pub mod limits;
+mod nodes;
 mod read;
 mod secrets;
 
@@ -57,6 +59,8 @@ pub struct GatewayConfig {
     pub control_ui: ControlUiConfig,
     /// The section `gateway.limits`.
     pub limits: LimitsConfig,
+    /// `gateway.nodes.commands`: which commands nodes may offer; by default what their platforms have and nothing dangerous.
+    pub commands: Policy,
 }
 
 /// The section `agents.defaults.heartbeat`: agent turns that the gateway runs by itself.
@@ -75,7 +79,7 @@ pub struct HeartbeatConfig {
 /// Every key that this gateway knows, but those of [`limits::LIMITS`].
 ///
 /// `<name>` stands for the name of a provider.
-pub const KEYS: [&str; 36] = [
+pub const KEYS: [&str; 40] = [
     "gateway.mode",
     "gateway.port",
     "gateway.bind",
@@ -88,6 +92,10 @@ pub const KEYS: [&str; 36] = [
     "gateway.auth.rateLimit.lockoutMs",
     "gateway.auth.rateLimit.exemptLoopback",
     "gateway.controlUi.allowedOrigins",
+    "gateway.nodes.commands.allow",
+    "gateway.nodes.commands.deny",
+    "gateway.nodes.allowCommands",
+    "gateway.nodes.denyCommands",
     "gateway.remote.url",
     "gateway.remote.token",
     "gateway.remote.password",

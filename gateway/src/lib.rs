@@ -13,6 +13,7 @@ pub mod environment;
 mod files;
 pub mod identity;
 pub mod methods;
+pub mod nodes;
 mod open_files;
 pub mod pairing;
 pub mod params;

@@ -33,6 +33,8 @@ pub enum Method {
     SetupCode,
     /// Changes something about a device.
     Device(DeviceMethod),
+    /// Is about nodes, or for them.
+    Node(NodeMethod),
 }
 
 /// A method that changes something about a device.
@@ -50,6 +52,56 @@ pub enum DeviceMethod {
     Rotate,
     /// Takes its token back.
     Revoke,
+}
+
+/// A method that is about nodes, or for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeMethod {
+    /// The nodes.
+    List,
+    /// One node.
+    Describe,
+    /// The nodes that wait, and those that were approved.
+    PairList,
+    /// Approves what a node offers.
+    Approve,
+    /// Rejects it.
+    Reject,
+    /// Takes the role from a device.
+    Remove,
+    /// Names a node.
+    Rename,
+    /// Asks for a node of protocol 3.
+    Request,
+    /// Looks whether a token of such a node is right.
+    Verify,
+    /// Asks a node to do something.
+    Invoke,
+    /// A node answers.
+    Result,
+    /// A node tells a part of what a command says.
+    Progress,
+    /// A node tells something of itself.
+    Event,
+    /// Has work wait for a node.
+    Enqueue,
+    /// Gives a node its work.
+    Drain,
+    /// Gives a node the commands that it could not do in the background.
+    Pull,
+    /// A node did such commands.
+    Ack,
+}
+
+/// Who may call a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callers {
+    /// Operators.
+    Operators,
+    /// Nodes.
+    Nodes,
+    /// Both.
+    Everyone,
 }
 
 /// What comes of a request that is made again.
@@ -72,8 +124,10 @@ pub struct Row {
     pub name: &'static str,
     /// The scope that an operator needs for it.
     pub scope: Option<Scope>,
-    /// Whether a node may call it.
-    pub for_nodes: bool,
+    /// In which roles it may be called.
+    pub callers: Callers,
+    /// Whether only who speaks protocol 3 has it.
+    pub is_legacy: bool,
     /// What comes of it when it is asked for again.
     pub repeat: Repeat,
     /// The most bytes of its parameters; they are parsed on the owner's task, so that they must
@@ -87,6 +141,8 @@ const BEACON: usize = 4 << 10;
 const SMALL: usize = 64 << 10;
 /// The most bytes of parameters that carry a message.
 const MESSAGE: usize = 1 << 20;
+/// The most bytes of what a node answers; large ones are read away from the owner's task.
+const RESULT: usize = 25 << 20;
 
 impl Row {
     /// How many answers it has: an acknowledgement and a final one, or one.
@@ -105,7 +161,8 @@ impl Row {
             | Method::GatewayIdentity
             | Method::DeviceList
             | Method::SetupCode
-            | Method::Device(_) => 1,
+            | Method::Device(_)
+            | Method::Node(_) => 1,
         }
     }
 
@@ -129,16 +186,36 @@ const fn row(method: Method, name: &'static str, scope: Option<Scope>) -> Row {
         method,
         name,
         scope,
-        for_nodes: false,
+        callers: Callers::Operators,
+        is_legacy: false,
         repeat: Repeat::Reads,
         max_params: SMALL,
     }
 }
 
-/// Every method that is served.
-pub static TABLE: [Row; 18] = [
+const fn node(method: NodeMethod, name: &'static str, scope: Scope) -> Row {
+    row(Method::Node(method), name, Some(scope))
+}
+
+const fn of_node(method: NodeMethod, name: &'static str) -> Row {
     Row {
-        for_nodes: true,
+        callers: Callers::Nodes,
+        repeat: Repeat::Sets,
+        ..row(Method::Node(method), name, None)
+    }
+}
+
+const fn sets(row: Row) -> Row {
+    Row {
+        repeat: Repeat::Sets,
+        ..row
+    }
+}
+
+/// Every method that is served.
+pub static TABLE: [Row; 35] = [
+    Row {
+        callers: Callers::Everyone,
         ..row(Method::Health, "health", None)
     },
     row(Method::Status, "status", Some(Scope::Read)),
@@ -225,10 +302,51 @@ pub static TABLE: [Row; 18] = [
             Some(Scope::Pairing),
         )
     },
+    node(NodeMethod::List, "node.list", Scope::Read),
+    node(NodeMethod::Describe, "node.describe", Scope::Read),
+    node(NodeMethod::PairList, "node.pair.list", Scope::Pairing),
+    sets(node(
+        NodeMethod::Approve,
+        "node.pair.approve",
+        Scope::Pairing,
+    )),
+    sets(node(NodeMethod::Reject, "node.pair.reject", Scope::Pairing)),
+    sets(node(NodeMethod::Remove, "node.pair.remove", Scope::Pairing)),
+    sets(node(NodeMethod::Rename, "node.rename", Scope::Pairing)),
+    Row {
+        is_legacy: true,
+        ..sets(node(
+            NodeMethod::Request,
+            "node.pair.request",
+            Scope::Pairing,
+        ))
+    },
+    Row {
+        is_legacy: true,
+        ..node(NodeMethod::Verify, "node.pair.verify", Scope::Pairing)
+    },
+    Row {
+        max_params: MESSAGE,
+        ..sets(node(NodeMethod::Invoke, "node.invoke", Scope::Write))
+    },
+    Row {
+        max_params: RESULT,
+        ..of_node(NodeMethod::Result, "node.invoke.result")
+    },
+    of_node(NodeMethod::Progress, "node.invoke.progress"),
+    of_node(NodeMethod::Event, "node.event"),
+    sets(node(
+        NodeMethod::Enqueue,
+        "node.pending.enqueue",
+        Scope::Write,
+    )),
+    of_node(NodeMethod::Drain, "node.pending.drain"),
+    of_node(NodeMethod::Pull, "node.pending.pull"),
+    of_node(NodeMethod::Ack, "node.pending.ack"),
 ];
 
 /// Every event that is pushed.
-pub const EVENTS: [&str; 11] = [
+pub const EVENTS: [&str; 17] = [
     "connect.challenge",
     "agent",
     "chat",
@@ -239,6 +357,12 @@ pub const EVENTS: [&str; 11] = [
     "device.pair.requested",
     "device.pair.resolved",
     "device.pair.changed",
+    "node.pair.requested",
+    "node.pair.resolved",
+    "node.presence",
+    "node.hostStats",
+    "node.invoke.request",
+    "node.invoke.cancel",
     "shutdown",
 ];
 
@@ -248,12 +372,19 @@ pub const EVENTS: [&str; 11] = [
 /// The refusal. To senders without `operator.admin` an unknown method looks like one that needs
 /// it.
 pub fn authorize(name: &str, session: &Session) -> Result<&'static Row, ErrorShape> {
-    let row = TABLE.iter().find(|row| row.name == name);
-    if session.role == Role::Node {
-        return match row {
-            Some(row) if row.for_nodes => Ok(row),
-            _ => Err(ErrorShape::invalid_request("unauthorized role: node")),
-        };
+    let row = TABLE
+        .iter()
+        .find(|row| row.name == name && (!row.is_legacy || session.protocol < 4));
+    match (session.role, row.map(|row| row.callers)) {
+        (Role::Node, Some(Callers::Nodes | Callers::Everyone)) => {}
+        (Role::Node, Some(Callers::Operators) | None) => return Err(unauthorized("node")),
+        (_, Some(Callers::Nodes)) => return Err(unauthorized("operator")),
+        (_, Some(Callers::Operators | Callers::Everyone) | None) => {}
+    }
+    if session.role == Role::Node
+        && let Some(row) = row
+    {
+        return Ok(row);
     }
     let needed = row.map_or(Some(Scope::Admin), |row| row.scope);
     if let Some(scope) = needed.filter(|scope| !session.scopes.allow(*scope)) {
@@ -263,4 +394,8 @@ pub fn authorize(name: &str, session: &Session) -> Result<&'static Row, ErrorSha
         let shown = openclaw_protocol_core::json::cut(name, 120);
         ErrorShape::invalid_request(format!("unknown method: {shown}"))
     })
+}
+
+fn unauthorized(role: &str) -> ErrorShape {
+    ErrorShape::invalid_request(format!("unauthorized role: {role}"))
 }

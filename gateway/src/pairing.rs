@@ -26,6 +26,8 @@ pub use record::{ApprovedVia, Device, Face, Granted, Request, Token};
 pub use setup::{Access, Setup, SetupCode};
 use token::TokenKey;
 
+use crate::nodes::{NodeChange, NodeNotice, Nodes, NodesContents};
+
 /// The most devices that are paired; the one makes room that was seen longest ago of those that nobody was asked about.
 pub const MAX_DEVICES: usize = 1_024;
 /// The most requests that wait; the oldest makes room.
@@ -43,6 +45,7 @@ pub struct Pairings {
     devices: BTreeMap<String, Device>,
     requests: BTreeMap<String, Request>,
     setups: BTreeMap<[u8; 32], Setup>,
+    nodes: Nodes,
     key: TokenKey,
 }
 
@@ -55,6 +58,8 @@ pub struct Contents {
     pub requests: Vec<Request>,
     /// The setup codes that are open.
     pub setups: Vec<Setup>,
+    /// What was stored of nodes.
+    pub nodes: NodesContents,
 }
 
 /// One thing that becomes different, whole: applied twice it is the same.
@@ -72,6 +77,14 @@ pub enum Change {
     PutSetup(Setup),
     /// A setup code is used or over, by its digest.
     DropSetup([u8; 32]),
+    /// Something of nodes is different.
+    Node(NodeChange),
+}
+
+impl From<NodeChange> for Change {
+    fn from(change: NodeChange) -> Self {
+        Self::Node(change)
+    }
 }
 
 /// What operators, and the sockets of a device, must learn once a decision lasts.
@@ -90,6 +103,8 @@ pub enum Notice {
     },
     /// A device has another name.
     Renamed,
+    /// Something of nodes.
+    Node(NodeNotice),
     /// What a device was let in with holds no more; its sockets end.
     Ended {
         /// The device.
@@ -99,6 +114,12 @@ pub enum Notice {
         /// The reason of the close.
         reason: &'static str,
     },
+}
+
+impl From<NodeNotice> for Notice {
+    fn from(notice: NodeNotice) -> Self {
+        Self::Node(notice)
+    }
 }
 
 /// A decision, what must be stored before it is spoken, and what follows when it was.
@@ -138,6 +159,8 @@ impl<T> Decision<T> {
 pub struct Chance {
     /// The name of a request, should one be made.
     pub request_id: String,
+    /// The name of a request of a node, should one be made as well.
+    pub surface_id: String,
     /// What makes a token, should one be made, unlike any other.
     pub salt: [u8; 16],
 }
@@ -148,6 +171,7 @@ impl Chance {
     pub const fn none() -> Self {
         Self {
             request_id: String::new(),
+            surface_id: String::new(),
             salt: [0; 16],
         }
     }
@@ -161,6 +185,7 @@ impl Pairings {
             devices: BTreeMap::new(),
             requests: BTreeMap::new(),
             setups: BTreeMap::new(),
+            nodes: contents.nodes.into(),
             key,
         };
         let devices = contents.devices.into_iter().map(Box::new);
@@ -196,7 +221,19 @@ impl Pairings {
             Change::DropSetup(digest) => {
                 self.setups.remove(&digest);
             }
+            Change::Node(change) => self.nodes.apply(change),
         }
+    }
+
+    /// What is kept of nodes.
+    #[must_use]
+    pub const fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    /// What tokens are made with.
+    pub(crate) const fn key(&self) -> &TokenKey {
+        &self.key
     }
 
     /// The paired devices, by their ids.
@@ -251,6 +288,7 @@ impl Pairings {
             return false;
         };
         decision.changes.push(Change::DropDevice(oldest.id.clone()));
+        self.forget_node(&oldest.id, decision);
         decision.notices.push(oldest.ended(None));
         true
     }

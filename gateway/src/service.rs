@@ -23,6 +23,7 @@ use crate::config::HeartbeatConfig;
 use crate::config::limits::LimitsConfig;
 use crate::identity::{IDENTITY_FILE, Identity, IdentityError, exposure};
 use crate::methods;
+use crate::nodes::policy::Policy;
 use crate::open_files;
 use crate::pairing::{Change, Contents, Pairings};
 use crate::params::{DEFAULT_AGENT, MAIN_SESSION};
@@ -191,6 +192,7 @@ impl Service {
             probes: Arc::clone(&probes),
             repeats: self.limits.repeats,
             heartbeat,
+            commands: gateway.map_or_else(Policy::default, |gateway| gateway.commands.clone()),
             version: VERSION,
             started: now.at,
         };
@@ -202,7 +204,11 @@ impl Service {
 
     fn welcome(&self) -> Welcome {
         let names = |names: &[&str]| Json::of(names).unwrap_or_else(|_| array([]));
-        let methods: Vec<&str> = methods::TABLE.iter().map(|row| row.name).collect();
+        let methods: Vec<&str> = methods::TABLE
+            .iter()
+            .filter(|row| !row.is_legacy)
+            .map(|row| row.name)
+            .collect();
         Welcome {
             version: VERSION.to_owned(),
             boot_id: self.boot_id.clone(),

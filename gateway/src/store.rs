@@ -8,6 +8,7 @@
 //! all there was.
 
 mod log;
+mod nodes;
 mod rows;
 mod schema;
 

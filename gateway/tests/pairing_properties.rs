@@ -134,6 +134,7 @@ impl World {
         self.chance = self.chance.wrapping_add(1);
         Chance {
             request_id: format!("request-{}", self.chance),
+            surface_id: format!("surface-{}", self.chance),
             salt: [self.chance; 16],
         }
     }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use openclaw_gateway_service::methods::{Repeat, TABLE};
+use openclaw_gateway_service::methods::{Callers, Repeat, TABLE};
 use serde_json::{Value, json};
 use support::{ADMIN, Caller, Do, READ, WRITE, World, errors, local, seconds, story};
 
@@ -69,7 +69,16 @@ fn the_documentation_lists_every_method_as_it_is_served() {
             let scope = row
                 .scope
                 .map_or("none".to_owned(), |scope| format!("`{}`", scope.as_str()));
-            let nodes = if row.for_nodes { "; nodes too" } else { "" };
+            let nodes = match row.callers {
+                Callers::Operators => "",
+                Callers::Nodes => "; nodes only",
+                Callers::Everyone => "; nodes too",
+            };
+            let legacy = if row.is_legacy {
+                "; protocol 3 only"
+            } else {
+                ""
+            };
             let again = match row.repeat {
                 Repeat::Reads => "reads",
                 Repeat::Keyed => "by `idempotencyKey`, not done again",
@@ -81,7 +90,7 @@ fn the_documentation_lists_every_method_as_it_is_served() {
                 "ignored".to_owned()
             };
             format!(
-                "| `{}` | {scope}{nodes} | {} | {again} | {most} |",
+                "| `{}` | {scope}{nodes}{legacy} | {} | {again} | {most} |",
                 row.name,
                 row.stages()
             )

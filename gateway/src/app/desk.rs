@@ -23,6 +23,8 @@ use openclaw_runtime_smol::server::Handle;
 use smol::Executor;
 
 use super::Command;
+use super::nodes::Newcomer;
+use crate::nodes::NodeNotice;
 use crate::pairing::{Chance, Change, Decision, Manager, Notice, Pairings};
 
 /// The most decisions that wait for the disk.
@@ -56,6 +58,7 @@ pub(super) enum Spoken {
         applicant: Applicant,
         grant: Box<Grant>,
         by_token: bool,
+        node: Option<Box<Newcomer>>,
     },
     /// A connection does not come in.
     Refuse {
@@ -77,6 +80,19 @@ pub(super) struct Entrant {
     ended: bool,
 }
 
+/// What became of the connections of devices.
+#[derive(Debug)]
+pub(super) enum News {
+    /// A node came in.
+    Came {
+        conn: ConnId,
+        node_id: String,
+        newcomer: Box<Newcomer>,
+    },
+    /// What let a device in holds no more.
+    Ended(ConnId),
+}
+
 pub(super) struct Desk {
     pairings: Pairings,
     ledger: Arc<dyn Ledger>,
@@ -85,6 +101,8 @@ pub(super) struct Desk {
     written: Option<Decided>,
     /// The connections that are a device's.
     there: BTreeMap<ConnId, Entrant>,
+    /// The nodes among them that came since somebody asked, and the connections that were ended.
+    news: Vec<News>,
     /// How many there are of each device.
     counts: BTreeMap<String, usize>,
     /// Rises with every change of what is known, and of who is there.
@@ -115,6 +133,7 @@ impl Desk {
             waiting: VecDeque::new(),
             written: None,
             there: BTreeMap::new(),
+            news: Vec::new(),
             counts: BTreeMap::new(),
             version: 0,
             executor,
@@ -145,6 +164,17 @@ impl Desk {
         }
     }
 
+    /// The device of a connection.
+    pub(super) fn device_of(&self, conn: ConnId) -> Option<&str> {
+        let entrant = self.there.get(&conn)?;
+        Some(&entrant.device_id)
+    }
+
+    /// What became of connections since this was asked last.
+    pub(super) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
     /// Whether one more decision may wait.
     pub(super) fn is_full(&self) -> bool {
         self.waiting.len() >= MAX_WAITING
@@ -168,6 +198,7 @@ impl Desk {
         applicant: Applicant,
         grant: Box<Grant>,
         by_token: bool,
+        node: Option<Box<Newcomer>>,
         now: Now,
     ) {
         let conn = applicant.conn();
@@ -181,6 +212,13 @@ impl Desk {
         };
         *self.counts.entry(device_id.to_string()).or_default() += 1;
         self.version += 1;
+        if let Some(newcomer) = node {
+            self.news.push(News::Came {
+                conn,
+                node_id: device_id.to_string(),
+                newcomer,
+            });
+        }
         let entrant = Entrant {
             device_id: device_id.into(),
             role: grant.role,
@@ -274,9 +312,11 @@ impl Desk {
         } = decided;
         for notice in &notices {
             if let Some((event, payload)) = notice.event(now.unix_ms) {
+                let payload = payload.finish();
+                self.tell_node(hub, notice, event, &payload, now);
                 let publication = Publication {
                     event,
-                    payload: payload.finish(),
+                    payload,
                     audience: Audience::Operators(Scope::Pairing),
                     class: Class::Ordinary,
                 };
@@ -296,13 +336,44 @@ impl Desk {
         }
     }
 
+    /// Tells a node itself that what it offers was approved.
+    fn tell_node(
+        &self,
+        hub: &mut Hub,
+        notice: &Notice,
+        event: &'static str,
+        payload: &Json,
+        now: Now,
+    ) {
+        let Notice::Node(NodeNotice::Resolved {
+            node_id,
+            decision: "approved",
+            ..
+        }) = notice
+        else {
+            return;
+        };
+        for (conn, entrant) in &self.there {
+            if entrant.role == Role::Node && entrant.device_id == *node_id {
+                let publication = Publication {
+                    event,
+                    payload: payload.clone(),
+                    audience: Audience::Everyone,
+                    class: Class::Ordinary,
+                };
+                let _ = hub.direct(*conn, publication, now);
+            }
+        }
+    }
+
     fn say(&mut self, hub: &mut Hub, spoken: Spoken, now: Now) {
         match spoken {
             Spoken::Admit {
                 applicant,
                 grant,
                 by_token,
-            } => self.enter(hub, applicant, grant, by_token, now),
+                node,
+            } => self.enter(hub, applicant, grant, by_token, node, now),
             Spoken::Refuse { applicant, error } => refuse(hub, applicant, error, now),
             Spoken::Answer { call, outcome } => hub.reply(call, outcome, now),
         }
@@ -318,12 +389,25 @@ impl Desk {
             }
         }
         for conn in ended {
+            self.news.push(News::Ended(conn));
             hub.close(conn, Close::new(close_code::REVOKED, reason), now);
         }
     }
 }
 
 impl Decided {
+    /// A request that is refused.
+    pub(super) fn refused(call: Call, error: ErrorShape) -> Self {
+        Self {
+            spoken: Spoken::Answer {
+                call,
+                outcome: Outcome::failure(error),
+            },
+            changes: Vec::new(),
+            notices: Vec::new(),
+        }
+    }
+
     /// The same where who asked may not any more.
     fn denied(self) -> Self {
         Self {
@@ -395,6 +479,7 @@ fn chance() -> std::io::Result<Chance> {
     getrandom::fill(&mut salt).map_err(std::io::Error::from)?;
     Ok(Chance {
         request_id: random::uuid()?,
+        surface_id: random::uuid()?,
         salt,
     })
 }
@@ -420,4 +505,10 @@ impl<T> Decision<T> {
             notices: self.notices,
         }
     }
+}
+
+/// The refusal of what would have to wait behind too many decisions.
+pub(super) fn too_much() -> ErrorShape {
+    ErrorShape::unavailable("too much is being decided; retry shortly")
+        .retryable_after(Some(RETRY_MS))
 }

@@ -11,7 +11,7 @@ use openclaw_protocol_core::time::Now;
 use serde::Deserialize;
 
 use super::App;
-use super::desk::{Decided, Errand, Spoken};
+use super::desk::{Decided, Errand, Spoken, too_much};
 use crate::methods::{DeviceMethod, Method};
 use crate::pairing::{Decision, Device, MAX_LABEL, Manager, Pairings};
 use crate::params;
@@ -135,9 +135,7 @@ impl App {
         let scopes = match hub.session(call.conn()) {
             Some(session) if !self.desk.is_full() => session.scopes.clone(),
             _ => {
-                let error = ErrorShape::unavailable("too much is being decided; retry shortly")
-                    .retryable_after(Some(1_000));
-                return hub.reply(call, Outcome::failure(error), now);
+                return hub.reply(call, Outcome::failure(too_much()), now);
             }
         };
         let by_token = self.desk.manager(call.conn(), &scopes).token_of;
@@ -246,14 +244,7 @@ fn errand(call: Call, asked: Asked, manager: OwnedManager) -> Errand {
                 call,
                 outcome: Outcome::success(payload),
             }),
-            Err(error) => Decided {
-                spoken: Spoken::Answer {
-                    call,
-                    outcome: Outcome::failure(error),
-                },
-                changes: Vec::new(),
-                notices: Vec::new(),
-            },
+            Err(error) => Decided::refused(call, error),
         }
     })
 }

@@ -103,6 +103,9 @@ impl App {
             Method::Device(method) => {
                 return self.change_devices(hub, call, method, params, now);
             }
+            Method::Node(method) => {
+                return self.serve_nodes(hub, call, method, params, now);
+            }
             Method::Agent => return self.runs.request(hub, call, &principal, params, now),
         };
         let outcome = outcome.unwrap_or_else(Outcome::failure);

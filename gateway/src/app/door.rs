@@ -8,6 +8,7 @@ use openclaw_protocol_core::device::DevicePayload;
 use openclaw_protocol_core::error_shape::ErrorShape;
 use openclaw_protocol_core::frame::{Close, close_code};
 use openclaw_protocol_core::hello::connect::ConnectParams;
+use openclaw_protocol_core::hello::ok::Grant;
 use openclaw_protocol_core::hub::{Hub, Peer};
 use openclaw_protocol_core::json::Object;
 use openclaw_protocol_core::server::{Applicant, ConnId};
@@ -17,9 +18,12 @@ use smol::Executor;
 
 use super::Command;
 use super::desk::{Desk, Spoken, refuse};
+use super::nodes::Newcomer;
 use crate::admission::{Admission, Shared, Verdict, refused_device};
 use crate::device::{self, DeviceFault};
-use crate::pairing::{Chance, Pairings};
+use crate::nodes::Declared;
+use crate::nodes::policy::Policy;
+use crate::pairing::{ApprovedVia, Chance, Decision, Pairings};
 use crate::throttle::{Subject, Throttle};
 
 /// How long a client is asked to wait before it tries a gateway again that is stopping.
@@ -45,6 +49,8 @@ pub(super) struct Visitor {
 #[derive(Debug)]
 pub(super) struct Door {
     admission: Arc<Admission>,
+    /// Which commands nodes may offer.
+    commands: Policy,
     throttle: Throttle,
     /// Refusals that are spoken late, by when. Each holds a connection that has had no hello, so
     /// there are never more than those.
@@ -58,12 +64,14 @@ pub(super) struct Door {
 impl Door {
     pub(super) fn new(
         admission: Admission,
+        commands: Policy,
         executor: Arc<Executor<'static>>,
         handle: Handle<Command>,
     ) -> Self {
         Self {
             throttle: Throttle::new(admission.rate_limit.clone()),
             admission: Arc::new(admission),
+            commands,
             late: BTreeMap::new(),
             last: 0,
             shut: false,
@@ -157,16 +165,18 @@ impl Door {
             params.client.mode
         );
         if let Some(grant) = self.admission.trusts(params, peer, *shared) {
-            return desk.enter(hub, applicant, Box::new(grant), false, now);
+            return desk.enter(hub, applicant, Box::new(grant), false, None, now);
         }
+        let node = match Newcomer::read(params, peer, &self.commands) {
+            Ok(node) => node.map(Box::new),
+            Err(error) => return refuse(hub, applicant, error, now),
+        };
         let by_token = *shared != Shared::Right;
         // Who comes in as it is waits for nobody's writing.
         let none = Chance::none();
-        let at_once =
-            self.admission
-                .knock(params, peer, *shared, desk.pairings(), &none, now.unix_ms);
-        if let (Ok(grant), []) = (at_once.outcome, &at_once.changes[..]) {
-            return desk.enter(hub, applicant, Box::new(grant), by_token, now);
+        let at_once = knock(&self.admission, &proven, &node, desk.pairings(), &none, now);
+        if let (Ok(grant), [], []) = (at_once.outcome, &at_once.changes[..], &at_once.notices[..]) {
+            return desk.enter(hub, applicant, Box::new(grant), by_token, node, now);
         }
         if desk.is_full() {
             let error = ErrorShape::unavailable("too many devices connect at once; retry shortly")
@@ -175,21 +185,16 @@ impl Door {
         }
         let admission = Arc::clone(&self.admission);
         let errand = move |pairings: &Pairings, chance: &Chance, now: Now| {
-            let Proven {
-                params,
-                peer,
-                shared,
-            } = &*proven;
-            admission
-                .knock(params, peer, *shared, pairings, chance, now.unix_ms)
-                .spoken(|outcome| match outcome {
-                    Err(error) => Spoken::Refuse { applicant, error },
-                    Ok(grant) => Spoken::Admit {
-                        applicant,
-                        grant: Box::new(grant),
-                        by_token,
-                    },
-                })
+            knock(&admission, &proven, &node, pairings, chance, now).spoken(|outcome| match outcome
+            {
+                Err(error) => Spoken::Refuse { applicant, error },
+                Ok(grant) => Spoken::Admit {
+                    applicant,
+                    grant: Box::new(grant),
+                    by_token,
+                    node,
+                },
+            })
         };
         desk.decide(hub, None, Box::new(errand), now);
     }
@@ -242,6 +247,48 @@ impl Door {
         };
         self.executor.spawn(checking).detach();
     }
+}
+
+/// Decides over a device that proved its key; a node's declaration is noted with it.
+fn knock(
+    admission: &Admission,
+    proven: &Proven,
+    node: &Option<Box<Newcomer>>,
+    pairings: &Pairings,
+    chance: &Chance,
+    now: Now,
+) -> Decision<Result<Grant, ErrorShape>> {
+    let Proven {
+        params,
+        peer,
+        shared,
+    } = proven;
+    let mut decision = admission.knock(params, peer, *shared, pairings, chance, now.unix_ms);
+    let (Ok(grant), Some(node)) = (&decision.outcome, node) else {
+        return decision;
+    };
+    let Some(node_id) = &grant.device_id else {
+        return decision;
+    };
+    let nodes = pairings.nodes();
+    let is_bound = nodes.node(node_id).is_some() || nodes.waiting(node_id).is_some();
+    if node.is_legacy && !is_bound {
+        return decision;
+    }
+    // A device that is known only from now on was let in by itself: somebody's approval would be there already.
+    let known = pairings.device(node_id);
+    let is_silent = known.is_none_or(|device| device.approved_via == ApprovedVia::Silent);
+    let declared = Declared {
+        node_id,
+        face: node.face.clone(),
+        surface: &node.surface,
+        remote_ip: node.remote_ip.clone(),
+        is_silent,
+    };
+    let noted = pairings.declare(declared, chance, now.unix_ms);
+    decision.changes.extend(noted.changes);
+    decision.notices.extend(noted.notices);
+    decision
 }
 
 fn verify(params: &ConnectParams, challenge: &str, now_ms: u64) -> Result<(), DeviceFault> {

@@ -8,7 +8,7 @@ use jsonc_parser::errors::{ParseError, ParseErrorKind};
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use super::{Bind, Config, ConfigFault, GatewayConfig, Mode};
-use super::{auth, heartbeat, limits, secrets};
+use super::{auth, heartbeat, limits, nodes, secrets};
 
 /// How much of an unknown key's name is kept, in bytes.
 const NAME_LIMIT: usize = 120;
@@ -16,7 +16,7 @@ const NAME_LIMIT: usize = 120;
 /// The largest whole number that a float holds exactly, as all below it.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-type Result<T> = std::result::Result<T, ConfigFault>;
+pub(super) type Result<T> = std::result::Result<T, ConfigFault>;
 
 pub(super) fn config(text: &str) -> Result<Config> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -83,6 +83,9 @@ fn gateway(section: &Object<'_>, strangers: &mut Vec<String>) -> Result<GatewayC
             "controlUi" => {
                 let section = object("gateway.controlUi", value)?;
                 config.control_ui = auth::control_ui(section, strangers)?;
+            }
+            "nodes" => {
+                config.commands = nodes::nodes(object("gateway.nodes", value)?, strangers)?;
             }
             "limits" => {
                 config.limits = limits::limits(object("gateway.limits", value)?, strangers)?;

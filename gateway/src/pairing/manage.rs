@@ -75,6 +75,7 @@ impl Pairings {
                 .push(Change::DropRequest(request.id.clone()));
             decision.notices.push(request.resolved("rejected"));
         }
+        self.forget_node(&device.id, &mut decision);
         decision.notices.push(device.ended(None));
         Ok(decision)
     }

@@ -204,7 +204,7 @@ impl Device {
     }
 
     /// What tells its sockets that they end.
-    pub(super) fn ended(&self, role: Option<Role>) -> Notice {
+    pub(crate) fn ended(&self, role: Option<Role>) -> Notice {
         Notice::Ended {
             device_id: self.id.clone(),
             role,

@@ -101,6 +101,7 @@ impl Notice {
                     .number("ts", now_ms),
             )),
             Self::Renamed => Some(("device.pair.changed", Object::new())),
+            Self::Node(notice) => Some(notice.event(now_ms)),
             Self::Ended { .. } => None,
         }
     }

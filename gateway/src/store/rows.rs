@@ -4,7 +4,7 @@ use openclaw_protocol_core::scope::Role;
 use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, Row, Transaction, params};
 
-use super::{StoreFault, fault};
+use super::{StoreFault, fault, nodes};
 use crate::pairing::{
     Access, ApprovedVia, Change, Contents, Device, Face, Granted, Request, Setup, Token,
 };
@@ -33,6 +33,7 @@ pub(super) fn read(connection: &Connection) -> Result<Contents, StoreFault> {
                 .prepare("SELECT * FROM setup ORDER BY digest")?
                 .query_map([], setup)?
                 .collect::<Result<_, _>>()?,
+            nodes: nodes::read(connection)?,
         })
     };
     read().map_err(|cause| {
@@ -79,6 +80,7 @@ pub(super) fn write(transaction: &Transaction<'_>, change: &Change) -> rusqlite:
         Change::DropSetup(digest) => transaction
             .execute("DELETE FROM setup WHERE digest = ?1", [digest])
             .map(drop),
+        Change::Node(change) => nodes::write(transaction, change),
     }
 }
 
@@ -220,7 +222,7 @@ fn setup(row: &Row<'_>) -> rusqlite::Result<Setup> {
     })
 }
 
-fn face(row: &Row<'_>) -> rusqlite::Result<Face> {
+pub(super) fn face(row: &Row<'_>) -> rusqlite::Result<Face> {
     Ok(Face {
         display_name: row.get("display_name")?,
         platform: row.get("platform")?,
@@ -230,7 +232,7 @@ fn face(row: &Row<'_>) -> rusqlite::Result<Face> {
     })
 }
 
-fn word<T>(
+pub(super) fn word<T>(
     row: &Row<'_>,
     column: &str,
     read: impl FnOnce(&str) -> Option<T>,
@@ -239,26 +241,26 @@ fn word<T>(
     read(&word).ok_or_else(|| strange(column, "a word that is not known"))
 }
 
-fn names(row: &Row<'_>, column: &str) -> rusqlite::Result<Vec<String>> {
+pub(super) fn names(row: &Row<'_>, column: &str) -> rusqlite::Result<Vec<String>> {
     let text: String = row.get(column)?;
     serde_json::from_str(&text).map_err(|_| strange(column, "no list of names"))
 }
 
-fn strange(column: &str, what: &str) -> rusqlite::Error {
+pub(super) fn strange(column: &str, what: &str) -> rusqlite::Error {
     let why = format!("the column {column} holds {what}");
     rusqlite::Error::FromSqlConversionFailure(0, Type::Text, why.into())
 }
 
-fn list(names: &[String]) -> String {
+pub(super) fn list(names: &[String]) -> String {
     serde_json::to_string(names).unwrap_or_else(|_| "[]".to_owned())
 }
 
-fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<u64>> {
+pub(super) fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<u64>> {
     let time: Option<i64> = row.get(column)?;
     Ok(time.map(|time| u64::try_from(time).unwrap_or(0)))
 }
 
 /// SQLite's numbers have a sign.
-fn whole(time: u64) -> i64 {
+pub(super) fn whole(time: u64) -> i64 {
     i64::try_from(time).unwrap_or(i64::MAX)
 }

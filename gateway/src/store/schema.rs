@@ -8,7 +8,7 @@ use super::{StoreFault, fault};
 pub(super) const APPLICATION: i64 = 0x4f63_6c77;
 
 /// What brings a database from each schema to the next, from none to the newest.
-pub(super) const STEPS: [&str; 1] = [include_str!("1.sql")];
+pub(super) const STEPS: [&str; 2] = [include_str!("1.sql"), include_str!("2.sql")];
 
 /// The newest schema.
 pub(super) const NEWEST: i64 = STEPS.len() as i64;

@@ -8,6 +8,7 @@ use crate::pairing::{Access, ApprovedVia, Device, Face, Granted, Request, Setup,
 
 mod log;
 mod model;
+mod nodes;
 #[cfg(unix)]
 mod places;
 mod refusals;
@@ -178,6 +179,7 @@ fn everything() -> Contents {
         devices: vec![bare_device("bare"), device("desk"), node],
         requests: vec![bare_request, request("full")],
         setups: vec![setup(1, Access::Full), setup(2, Access::Limited)],
+        nodes: nodes::everything(),
     }
 }
 
@@ -185,7 +187,15 @@ fn changes(contents: &Contents) -> Vec<Change> {
     let devices = contents.devices.iter().cloned().map(put);
     let requests = contents.requests.iter().cloned().map(put_request);
     let setups = contents.setups.iter().cloned().map(Change::PutSetup);
-    devices.chain(requests).chain(setups).collect()
+    devices
+        .chain(requests)
+        .chain(setups)
+        .chain(
+            nodes::changes(&contents.nodes)
+                .into_iter()
+                .map(Change::Node),
+        )
+        .collect()
 }
 
 #[track_caller]
@@ -248,6 +258,7 @@ fn any_text_is_read_back_as_it_was() {
                 id: text.to_owned(),
                 ..setup(1, Access::Full)
             }],
+            nodes: nodes::told(text),
         });
     }
 }
@@ -280,6 +291,7 @@ fn times_are_read_back_as_far_as_sqlite_counts() {
                 expires_ms: ms,
                 ..setup(1, Access::Full)
             }],
+            nodes: nodes::at(ms),
         }
     };
     for ms in [0, 1, LAST] {

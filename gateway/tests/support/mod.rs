@@ -104,6 +104,7 @@ impl World {
             probes: Arc::new(Probes::default()),
             repeats: settings.repeats,
             heartbeat: settings.heartbeat,
+            commands: settings.commands,
             version: "0.1.0",
             started: now.at,
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use openclaw_gateway_service::admission::origin::AllowedOrigin;
 use openclaw_gateway_service::config::HeartbeatConfig;
+use openclaw_gateway_service::nodes::policy::Policy;
 use openclaw_gateway_service::secret::resolve::SecretKind;
 use openclaw_gateway_service::throttle::RateLimit;
 use openclaw_protocol_core::hello::ok::Welcome;
@@ -58,6 +59,7 @@ pub(crate) struct Settings {
     pub(crate) secret: Option<(SecretKind, &'static str)>,
     pub(crate) beginning_ms: u64,
     pub(crate) heartbeat: HeartbeatConfig,
+    pub(crate) commands: Policy,
     pub(crate) allowed_origins: Vec<AllowedOrigin>,
     pub(crate) rate_limit: RateLimit,
 }
@@ -70,6 +72,7 @@ impl Default for Settings {
             secret: Some((SecretKind::Token, TOKEN)),
             beginning_ms: BEGINNING_MS,
             heartbeat: HeartbeatConfig::default(),
+            commands: Policy::default(),
             allowed_origins: Vec::new(),
             rate_limit: RateLimit::default(),
         }

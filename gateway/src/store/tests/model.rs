@@ -14,6 +14,7 @@ struct Model {
     devices: BTreeMap<String, Device>,
     requests: BTreeMap<String, Request>,
     setups: BTreeMap<[u8; 32], Setup>,
+    nodes: nodes::Model,
 }
 
 impl Model {
@@ -25,6 +26,7 @@ impl Model {
             Change::DropRequest(id) => drop(self.requests.remove(&id)),
             Change::PutSetup(setup) => drop(self.setups.insert(setup.digest, setup)),
             Change::DropSetup(digest) => drop(self.setups.remove(&digest)),
+            Change::Node(change) => self.nodes.apply(change),
         }
     }
 
@@ -33,6 +35,7 @@ impl Model {
             devices: self.devices.values().cloned().collect(),
             requests: self.requests.values().cloned().collect(),
             setups: self.setups.values().cloned().collect(),
+            nodes: self.nodes.contents(),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Databases as every release left them, from the first schema on.
 
 use super::*;
+use crate::nodes::NodesContents;
 
 /// What makes a database of each schema, and rows that a release with that schema wrote.
 ///
 /// A schema that is added gets rows of its own here; the rows of the older ones, like their steps, never change again.
-const ROWS: [&str; schema::STEPS.len()] = [include_str!("1.rows.sql")];
+const ROWS: [&str; schema::STEPS.len()] = [include_str!("1.rows.sql"), include_str!("2.rows.sql")];
 
 /// A database as a release with this schema left it.
 fn of_schema(number: usize) -> Home {
@@ -28,8 +29,8 @@ fn of_schema(number: usize) -> Home {
     home
 }
 
-/// What the rows say.
-fn told() -> Contents {
+/// What the rows of a schema say.
+fn told(schema: usize) -> Contents {
     let first = Device {
         id: "5ff6b3e0b4f0c4a1a3d0a51d8a4d7c7f4f9d2b4c1e6a7b8c9d0e1f2a3b4c5d6e".to_owned(),
         public_key: "ebVWLo_mVPlAeLEtiG0hOWCNsQJLSNYbn0EpJ9mnxnI".to_owned(),
@@ -98,6 +99,11 @@ fn told() -> Contents {
         devices: vec![first, second],
         requests: vec![waiting],
         setups: vec![code],
+        nodes: if schema < 2 {
+            NodesContents::default()
+        } else {
+            nodes::told("Anna's node 東京")
+        },
     }
 }
 
@@ -106,15 +112,16 @@ fn a_database_of_every_schema_is_read_from_the_first_on() {
     for number in 1..=schema::STEPS.len() {
         let home = of_schema(number);
         let (store, found) = home.open();
-        assert_eq!(found, told(), "schema {number}");
+        assert_eq!(found, told(number), "schema {number}");
         store.write(&changes(&everything())).unwrap();
         drop(store);
-        let mut expected = told();
+        let mut expected = told(number);
         // In the order of their ids.
         expected.devices.pop();
         expected.devices.extend(everything().devices);
         expected.requests.extend(everything().requests);
         expected.setups.splice(0..0, everything().setups);
+        expected.nodes = nodes::both(everything().nodes, expected.nodes);
         assert_eq!(home.contents(), expected, "schema {number}");
     }
 }
