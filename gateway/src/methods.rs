@@ -113,6 +113,8 @@ pub enum Repeat {
     Keyed,
     /// It says or sets the same again.
     Sets,
+    /// It is done again, however often it is asked for.
+    Repeats,
 }
 
 /// One row of the table of methods.
@@ -327,7 +329,8 @@ pub static TABLE: [Row; 35] = [
     },
     Row {
         max_params: MESSAGE,
-        ..sets(node(NodeMethod::Invoke, "node.invoke", Scope::Write))
+        repeat: Repeat::Repeats,
+        ..node(NodeMethod::Invoke, "node.invoke", Scope::Write)
     },
     Row {
         max_params: RESULT,
@@ -341,7 +344,10 @@ pub static TABLE: [Row; 35] = [
         Scope::Write,
     )),
     of_node(NodeMethod::Drain, "node.pending.drain"),
-    of_node(NodeMethod::Pull, "node.pending.pull"),
+    Row {
+        repeat: Repeat::Reads,
+        ..of_node(NodeMethod::Pull, "node.pending.pull")
+    },
     of_node(NodeMethod::Ack, "node.pending.ack"),
 ];
 

@@ -71,6 +71,8 @@ pub struct Waiting {
     pub remote_ip: Option<String>,
     /// Whether it is the first request of a device that nobody was asked about.
     pub is_silent: bool,
+    /// Whether somebody said no: it waits no more, and is kept so that no older protocol gets around it.
+    pub is_rejected: bool,
     /// When it was made, in milliseconds since 1970.
     pub created_ms: u64,
 }

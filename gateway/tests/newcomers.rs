@@ -86,26 +86,6 @@ fn a_user_interface_needs_a_device() {
 }
 
 #[test]
-fn a_node_is_told_that_there_are_none_yet() {
-    let mut world = World::new();
-    for device in [None, Some(Device::new(1))] {
-        let caller = Caller {
-            id: "node-host",
-            mode: "node",
-            role: "node",
-            device,
-            ..Caller::default()
-        };
-        let error = world.refused(local(), &caller);
-        assert_eq!(error["code"], "UNAVAILABLE");
-        assert_eq!(
-            error["message"],
-            "role node is not supported by this gateway yet; connect with role operator"
-        );
-    }
-}
-
-#[test]
 fn a_device_on_this_host_keeps_its_scopes_whatever_program_it_is() {
     for layout in [2, 3] {
         for (id, mode) in [("cli", "cli"), ("test", "test"), ("openclaw-ios", "ui")] {

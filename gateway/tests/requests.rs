@@ -83,6 +83,7 @@ fn the_documentation_lists_every_method_as_it_is_served() {
                 Repeat::Reads => "reads",
                 Repeat::Keyed => "by `idempotencyKey`, not done again",
                 Repeat::Sets => "sets the same again",
+                Repeat::Repeats => "is done again",
             };
             let most = if row.reads_params() {
                 row.max_params.to_string()

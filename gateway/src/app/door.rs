@@ -271,8 +271,7 @@ fn knock(
         return decision;
     };
     let nodes = pairings.nodes();
-    let is_bound = nodes.node(node_id).is_some() || nodes.waiting(node_id).is_some();
-    if node.is_legacy && !is_bound {
+    if node.is_legacy && !nodes.is_bound(node_id) {
         return decision;
     }
     // A device that is known only from now on was let in by itself: somebody's approval would be there already.

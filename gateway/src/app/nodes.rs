@@ -127,9 +127,7 @@ impl Attached {
 
     /// Whether what it offers holds though nobody approved it: a node of protocol 3 whose device never waited for that.
     fn needs_no_approval(&self, nodes: &Nodes) -> bool {
-        self.newcomer.is_legacy
-            && nodes.node(&self.node_id).is_none()
-            && nodes.waiting(&self.node_id).is_none()
+        self.newcomer.is_legacy && !nodes.is_bound(&self.node_id)
     }
 
     fn family(&self) -> Option<&str> {

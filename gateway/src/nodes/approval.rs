@@ -65,6 +65,7 @@ impl Pairings {
             surface: declared.surface.clone(),
             remote_ip: declared.remote_ip,
             is_silent: declared.is_silent && approved.is_none(),
+            is_rejected: false,
             created_ms: now_ms,
         };
         let boxed = Box::new(waiting);
@@ -121,7 +122,13 @@ impl Pairings {
     ) -> Result<Decision<String>, ErrorShape> {
         let waiting = self.node_request(request_id, manager, "node pairing rejection denied")?;
         let mut decision = Decision::of(waiting.node_id.clone());
-        withdraw(waiting, &mut decision);
+        let rejected = Waiting {
+            is_rejected: true,
+            ..waiting.clone()
+        };
+        let change = NodeChange::PutWaiting(Box::new(rejected));
+        decision.changes.push(change.into());
+        decision.notices.push(resolved(waiting, "rejected"));
         Ok(decision)
     }
 
@@ -198,8 +205,8 @@ impl Pairings {
 
     /// Forgets all that is known of a device as a node.
     pub(crate) fn forget_node<T>(&self, node_id: &str, decision: &mut Decision<T>) {
-        if let Some(waiting) = self.nodes().waiting(node_id) {
-            let change = NodeChange::DropWaiting(waiting.node_id.clone());
+        if self.nodes().is_bound(node_id) {
+            let change = NodeChange::DropWaiting(node_id.to_owned());
             decision.changes.push(change.into());
         }
         if self.nodes().node(node_id).is_some() {

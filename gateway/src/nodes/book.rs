@@ -127,13 +127,21 @@ impl Nodes {
     /// The request of a node.
     #[must_use]
     pub fn waiting(&self, node_id: &str) -> Option<&Waiting> {
-        self.waiting.get(node_id)
+        let waiting = self.waiting.get(node_id);
+        waiting.filter(|waiting| !waiting.is_rejected)
+    }
+
+    /// Whether a node is one whose offers need an approval, whatever protocol it speaks now.
+    #[must_use]
+    pub fn is_bound(&self, node_id: &str) -> bool {
+        self.approved.contains_key(node_id) || self.waiting.contains_key(node_id)
     }
 
     /// The requests of nodes, the newest first.
     #[must_use]
     pub fn requests(&self) -> Vec<&Waiting> {
-        let mut waiting: Vec<&Waiting> = self.waiting.values().collect();
+        let all = self.waiting.values();
+        let mut waiting: Vec<&Waiting> = all.filter(|waiting| !waiting.is_rejected).collect();
         waiting.sort_by(|one, other| (other.created_ms, &other.id).cmp(&(one.created_ms, &one.id)));
         waiting
     }
@@ -142,6 +150,6 @@ impl Nodes {
         let request_id = request_id.trim();
         self.waiting
             .values()
-            .find(|waiting| waiting.id == request_id)
+            .find(|waiting| waiting.id == request_id && !waiting.is_rejected)
     }
 }

@@ -38,6 +38,7 @@ CREATE TABLE node_request (
     permissions      TEXT NOT NULL,
     remote_ip        TEXT,
     is_silent        INTEGER NOT NULL,
+    is_rejected      INTEGER NOT NULL,
     created_ms       INTEGER NOT NULL
 ) STRICT;
 

@@ -93,11 +93,12 @@ fn put_waiting(transaction: &Transaction<'_>, waiting: &Waiting) -> rusqlite::Re
     let told = Told::of(&waiting.face, &waiting.surface);
     let mut columns = told.columns();
     let created = whole(waiting.created_ms);
-    columns.extend::<[(&str, &dyn ToSql); 5]>([
+    columns.extend::<[(&str, &dyn ToSql); 6]>([
         ("id", &waiting.id),
         ("node_id", &waiting.node_id),
         ("remote_ip", &waiting.remote_ip),
         ("is_silent", &waiting.is_silent),
+        ("is_rejected", &waiting.is_rejected),
         ("created_ms", &created),
     ]);
     put(transaction, "node_request", &columns)
@@ -234,6 +235,7 @@ fn waiting(row: &Row<'_>) -> rusqlite::Result<Waiting> {
         surface: surface(row)?,
         remote_ip: row.get("remote_ip")?,
         is_silent: row.get("is_silent")?,
+        is_rejected: row.get("is_rejected")?,
         created_ms: time(row, "created_ms")?.unwrap_or(0),
     })
 }

@@ -19,6 +19,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) auth: Value,
     pub(crate) versions: (u32, u32),
     pub(crate) caps: &'a [&'a str],
+    pub(crate) commands: &'a [&'a str],
+    pub(crate) permissions: Value,
     pub(crate) instance: Option<&'a str>,
     pub(crate) device: Option<Device>,
     pub(crate) platform: &'a str,
@@ -36,6 +38,8 @@ impl Default for Caller<'_> {
             auth: json!({"token": TOKEN}),
             versions: (3, 4),
             caps: &[],
+            commands: &[],
+            permissions: Value::Null,
             instance: None,
             device: None,
             platform: "Linux",
@@ -58,6 +62,12 @@ impl Caller<'_> {
         });
         if !self.caps.is_empty() {
             params["caps"] = json!(self.caps);
+        }
+        if !self.commands.is_empty() {
+            params["commands"] = json!(self.commands);
+        }
+        if !self.permissions.is_null() {
+            params["permissions"] = self.permissions.clone();
         }
         if let Some(instance) = self.instance {
             params["client"]["instanceId"] = json!(instance);

@@ -289,6 +289,20 @@ impl World {
         found.map_or(Value::Null, |index| heard.remove(index))
     }
 
+    /// Waits for an answer that something away from this thread has a part in.
+    #[allow(dead_code, reason = "not every test has such answers")]
+    pub(crate) fn wait_for(&mut self, conn: ConnId, id: &str) -> Value {
+        loop {
+            let answer = self.answer(conn, id);
+            if !answer.is_null() {
+                return answer;
+            }
+            let executor = Arc::clone(&self.executor);
+            smol::block_on(executor.tick());
+            self.settle();
+        }
+    }
+
     /// Asks, and returns the answer.
     pub(crate) fn ask(&mut self, conn: ConnId, method: &str, params: Value) -> Value {
         self.request(conn, "ask", method, params);

@@ -54,6 +54,7 @@ pub(super) fn told(name: &str) -> NodesContents {
             surface: surface(name),
             remote_ip: remote_ip.clone(),
             is_silent: true,
+            is_rejected: true,
             created_ms: 1_700_000_000_013,
         }],
         work: vec![Work {
@@ -132,7 +133,7 @@ pub(super) fn everything() -> NodesContents {
     for waiting in &mut bare.waiting {
         waiting.face = NodeFace::default();
         waiting.surface = Surface::default();
-        (waiting.remote_ip, waiting.is_silent) = (None, false);
+        (waiting.remote_ip, waiting.is_silent, waiting.is_rejected) = (None, false, false);
     }
     for work in &mut bare.work {
         (work.kind, work.priority) = (WorkKind::Status, Priority::Normal);
