@@ -93,9 +93,9 @@ struct Shared {
 }
 
 impl Gateway {
-    /// Starts building a connection to `url`, which is `ws://host:port` with an optional path.
+    /// Starts building a connection to `url`, which is `ws://host:port` or `wss://host:port` with an optional path.
     ///
-    /// A URL that cannot be used is reported by [`Builder::connect`]; `wss://` is one of them.
+    /// A URL that cannot be used is reported by [`Builder::connect`]. [`Builder::trust`] says who is believed over `wss://`.
     pub fn builder(url: impl AsRef<str>) -> Builder {
         Builder::new(url.as_ref())
     }

@@ -5,7 +5,7 @@
 //! left over from one request are never read as another.
 
 mod adapter;
-mod close;
+pub(crate) mod close;
 mod exchange;
 mod head;
 mod message;
@@ -56,7 +56,7 @@ pub struct Limits {
     /// what browsers send with cookies. More than 100 fields are 431 too.
     pub head_bytes: usize,
     /// Time from the first wait for a head until it is complete; past it 408 if any of it came, and the connection
-    /// closes. Default 10 s.
+    /// closes. Default 10 s. The TLS handshake before it may take as long.
     pub head_time: Duration,
     /// Bytes of one body; past it 413 and the connection closes, before anything is read if the length was declared.
     /// Default 20 MiB.

@@ -1,7 +1,8 @@
 //! Sockets, tasks and a clock around the OpenClaw Gateway protocol core, on smol.
 //!
 //! [`server`] drives a [`Hub`](openclaw_protocol_core::hub::Hub) for a gateway; [`http`] reads the
-//! head of every socket before it becomes a WebSocket. [`client`] is the other end.
+//! head of every socket before it becomes a WebSocket. [`client`] is the other end. [`tls`] is what
+//! either end may have around its sockets.
 
 mod boundaries;
 pub mod client;
@@ -11,6 +12,7 @@ mod meter;
 pub mod random;
 pub mod server;
 pub mod threads;
+pub mod tls;
 mod websocket;
 
 /// The code in the README is compiled.

@@ -64,6 +64,8 @@ pub enum Ending<'a> {
     Unreachable,
     /// The WebSocket handshake was answered with this HTTP status, or not in HTTP.
     NotAGateway(Option<u16>),
+    /// Who answers there could not prove to be the gateway.
+    Untrusted,
     /// The gateway refused `connect`.
     Refused(&'a ErrorShape),
     /// The connection was closed, by either end, or was lost.
@@ -89,6 +91,8 @@ pub enum Why {
     Unreachable,
     /// What answers there is no gateway.
     NotAGateway,
+    /// Who answers there is not believed to be the gateway: the owner must look at its certificate.
+    Untrusted,
     /// The connection ended.
     Lost,
     /// The gateway restarts, and said so.
@@ -199,6 +203,7 @@ impl Reconnect {
         match ending {
             Ending::Unreachable => self.retry(expected, Why::Unreachable, jitter, now),
             Ending::NotAGateway(Some(401 | 403 | 407)) => Next::Pause(Why::NotAGateway),
+            Ending::Untrusted => Next::Pause(Why::Untrusted),
             Ending::NotAGateway(_) => self.retry(None, Why::NotAGateway, jitter, now),
             Ending::Refused(error) => self.refused(error, jitter, now),
             Ending::Closed(close) if is_removal(close) => Next::Pause(Why::Removed),

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use futures_rustls::pki_types::ServerName;
 use http_types::Url;
 
 use super::error::UrlError;
 
-/// A `ws://` address, taken apart.
+/// A `ws://` or `wss://` address, taken apart.
 ///
 /// `Display` and `Debug` show host and port only: paths and queries may hold secrets.
 #[derive(Clone, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub(super) struct Address {
     /// Without the brackets of an IPv6 address.
     pub(super) host: String,
     pub(super) port: u16,
+    /// The name that the gateway has to prove, if TLS is spoken.
+    pub(super) name: Option<ServerName<'static>>,
     /// What the WebSocket handshake asks for.
     pub(super) uri: String,
 }
@@ -25,11 +28,11 @@ impl Address {
             Err(_) if !text.contains("://") => return Err(UrlError::Scheme),
             Err(_) => return Err(UrlError::Syntax),
         };
-        match url.scheme() {
-            "ws" => {}
-            "wss" | "https" => return Err(UrlError::Tls),
+        let (scheme, is_secure) = match url.scheme() {
+            "ws" => ("ws", false),
+            "wss" => ("wss", true),
             _ => return Err(UrlError::Scheme),
-        }
+        };
         if !url.username().is_empty() || url.password().is_some() {
             return Err(UrlError::Credentials);
         }
@@ -37,11 +40,18 @@ impl Address {
         let host = host.ok_or(UrlError::Syntax)?;
         let port = url.port_or_known_default().ok_or(UrlError::Syntax)?;
         let query = url.query().map(|query| format!("?{query}"));
+        let bare = host.trim_matches(['[', ']']).to_owned();
+        let name = if is_secure {
+            Some(ServerName::try_from(bare.clone()).map_err(|_| UrlError::Syntax)?)
+        } else {
+            None
+        };
         Ok(Self {
-            host: host.trim_matches(['[', ']']).to_owned(),
+            host: bare,
             port,
+            name,
             uri: format!(
-                "ws://{host}:{port}{}{}",
+                "{scheme}://{host}:{port}{}{}",
                 url.path(),
                 query.unwrap_or_default()
             ),
@@ -79,10 +89,17 @@ mod tests {
             ),
             ("ws://localhost", "localhost:80", "ws://localhost:80/"),
             (" ws://[::1]:9/x?y=z#f", "[::1]:9", "ws://[::1]:9/x?y=z"),
+            (
+                "wss://gateway.example",
+                "gateway.example:443",
+                "wss://gateway.example:443/",
+            ),
+            ("WSS://[::1]:9", "[::1]:9", "wss://[::1]:9/"),
         ] {
             let address = Address::parse(text).unwrap();
             assert_eq!(address.to_string(), shown);
             assert_eq!(address.uri, uri);
+            assert_eq!(address.name.is_some(), uri.starts_with("wss:"));
         }
         assert_eq!(Address::parse("ws://[::1]:9").unwrap().host, "::1");
     }
@@ -90,8 +107,8 @@ mod tests {
     #[test]
     fn what_is_no_address_says_why() {
         for (text, error) in [
-            ("wss://gateway.example", UrlError::Tls),
-            ("https://gateway.example", UrlError::Tls),
+            ("https://gateway.example", UrlError::Scheme),
+            ("wss://under scores", UrlError::Syntax),
             ("http://127.0.0.1:1", UrlError::Scheme),
             ("127.0.0.1:18789", UrlError::Scheme),
             ("localhost:18789", UrlError::Scheme),

@@ -16,6 +16,7 @@ use super::events::{Events, Feed, subscription};
 use super::link::LinkBuilder;
 use super::wire::Wire;
 use super::{Gateway, WAITING_REQUESTS};
+use crate::tls::{Authority, Fingerprint, Trust};
 
 /// Collects what a connection needs; [`Gateway::builder`] starts one.
 ///
@@ -24,6 +25,7 @@ use super::{Gateway, WAITING_REQUESTS};
 #[must_use = "a builder does nothing until `connect` is called"]
 pub struct Builder {
     address: Result<Address, UrlError>,
+    authority: Authority,
     params: ConnectParams,
     device: Option<Device>,
     timeouts: Timeouts,
@@ -35,6 +37,7 @@ impl Builder {
         let [oldest, ..] = VERSIONS;
         Self {
             address: Address::parse(url),
+            authority: Authority::new(Trust::System),
             params: ConnectParams {
                 versions: VersionRange {
                     min: oldest,
@@ -97,6 +100,19 @@ impl Builder {
         self
     }
 
+    /// Pins the gateway's certificate: whoever shows another one gets nothing of ours.
+    ///
+    /// It takes the place of the authorities that the system trusts, and needs a `wss://` address.
+    pub fn tls_fingerprint(self, fingerprint: Fingerprint) -> Self {
+        self.trust(Trust::Pin(fingerprint))
+    }
+
+    /// Says whom to believe to be the gateway behind a `wss://` address; whom the system trusts by default.
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.authority = Authority::new(trust);
+        self
+    }
+
     /// Says which program connects and how it is used, each of a closed set; `gateway-client` and
     /// `backend` by default.
     pub fn client(mut self, id: impl Into<String>, mode: impl Into<String>) -> Self {
@@ -150,7 +166,7 @@ impl Builder {
         self
     }
 
-    /// Sets how long to wait for the WebSocket handshake and for hello (`handshake`, each), for
+    /// Sets how long to wait for the TLS and WebSocket handshakes and for hello (`handshake`, each), for
     /// the first answer to a request, and for the gateway to answer a close.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
@@ -193,6 +209,9 @@ impl Builder {
     pub(super) fn check(&self) -> Result<&Address, ConnectError> {
         let address = self.address.as_ref();
         let address = address.map_err(|error| ConnectError::Url(*error))?;
+        if self.authority.is_pin() && address.name.is_none() {
+            return Err(ConnectError::Url(UrlError::PinWithoutTls));
+        }
         ConnectParams::read(Some(&self.params.write())).map_err(ConnectError::Params)?;
         Ok(address)
     }
@@ -212,7 +231,8 @@ impl Builder {
 
     async fn open(self, feeds: Vec<Feed>) -> Result<Gateway, ConnectError> {
         let address = self.check()?;
-        let wire = Wire::open(address, self.connect_timeout, self.timeouts.handshake).await?;
+        let within = (self.connect_timeout, self.timeouts.handshake);
+        let wire = Wire::open(address, &self.authority, within).await?;
 
         let (ask, asks) = async_channel::bounded(WAITING_REQUESTS);
         let (controller, control) = async_channel::unbounded();

@@ -8,6 +8,8 @@ use openclaw_protocol_core::frame::{Close, close_code};
 use openclaw_protocol_core::json::Json;
 use openclaw_protocol_core::shape::Finding;
 
+use crate::tls::CertificateFault;
+
 /// Why there is no connection.
 ///
 /// `Debug` and `Display` show neither secrets nor what the gateway wrote; [`Self::message`] gives
@@ -39,6 +41,20 @@ pub enum ConnectError {
         /// What was being waited for.
         waiting_for: Stage,
     },
+    /// Who answers there is not believed to be the gateway, and was sent nothing.
+    Untrusted {
+        /// Host and port.
+        target: String,
+        /// Why.
+        fault: CertificateFault,
+    },
+    /// There is no TLS to be had there: what answers speaks none, or none of ours.
+    Tls {
+        /// Host and port.
+        target: String,
+        /// What went wrong.
+        error: io::Error,
+    },
     /// The gateway turned us away.
     Refused(Box<ErrorShape>),
     /// The connection ended before the gateway said hello.
@@ -54,6 +70,8 @@ pub enum ConnectError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {
+    /// The end of the TLS handshake.
+    Tls,
     /// The answer to the WebSocket handshake.
     Upgrade,
     /// The gateway's challenge, or its hello after `connect`.
@@ -66,10 +84,10 @@ pub enum Stage {
 pub enum UrlError {
     /// It is no URL.
     Syntax,
-    /// It does not begin with `ws://`.
+    /// It does not begin with `ws://` or `wss://`.
     Scheme,
-    /// It asks for TLS.
-    Tls,
+    /// A fingerprint is pinned, and the address is `ws://`, over which nobody shows a certificate.
+    PinWithoutTls,
     /// It has a user name or a password in it.
     Credentials,
 }
@@ -118,7 +136,9 @@ impl ConnectError {
             | Self::Params(_)
             | Self::Unreachable { .. }
             | Self::NotAGateway { .. }
-            | Self::Timeout { .. } => None,
+            | Self::Timeout { .. }
+            | Self::Untrusted { .. }
+            | Self::Tls { .. } => None,
         }
     }
 
@@ -164,7 +184,12 @@ impl fmt::Display for ConnectError {
                 status: None,
             } => write!(
                 f,
-                "{target} does not speak WebSocket; check host and port, and that it does not expect TLS, which is not supported yet"
+                "{target} does not speak WebSocket; check host and port, and whether it expects TLS, which is wss:// in the address"
+            ),
+            Self::Timeout {
+                waiting_for: Stage::Tls,
+            } => f.write_str(
+                "connected, but the TLS handshake was not answered in time; check host and port, and whether it speaks TLS",
             ),
             Self::Timeout {
                 waiting_for: Stage::Upgrade,
@@ -175,6 +200,11 @@ impl fmt::Display for ConnectError {
                 waiting_for: Stage::Hello,
             } => f.write_str(
                 "connected, but the gateway did not say hello in time; check that it is healthy and try again",
+            ),
+            Self::Untrusted { target, fault } => write!(f, "{target} is not trusted: {fault}"),
+            Self::Tls { target, error } => write!(
+                f,
+                "no TLS with {target} ({error}); check host and port, and whether it is ws:// instead"
             ),
             Self::Refused(error) => write!(
                 f,
@@ -195,10 +225,10 @@ impl fmt::Display for UrlError {
         f.write_str(match self {
             Self::Syntax => "the gateway's address is no URL; write it as ws://host:port",
             Self::Scheme => {
-                "the gateway's address does not begin with ws://; write it as ws://host:port"
+                "the gateway's address does not begin with ws:// or wss://; write it as wss://host:port or ws://host:port"
             }
-            Self::Tls => {
-                "TLS (wss://) is not supported yet; use ws:// on this machine or through an SSH tunnel"
+            Self::PinWithoutTls => {
+                "gateway tls fingerprint requires wss:// gateway url; write wss://, or leave the fingerprint out"
             }
             Self::Credentials => {
                 "the gateway's address has credentials in it; give the token or password separately"
@@ -272,6 +302,8 @@ impl error::Error for ConnectError {
             Self::Params(error) => Some(error),
             Self::Unreachable { error, .. } => Some(error),
             Self::Refused(error) => Some(&**error),
+            Self::Untrusted { fault, .. } => Some(fault),
+            Self::Tls { error, .. } => Some(error),
             Self::NotAGateway { .. } | Self::Timeout { .. } | Self::Closed { .. } => None,
         }
     }

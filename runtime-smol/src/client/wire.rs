@@ -1,7 +1,7 @@
 //! The socket: opening it, and moving messages over it in both directions at once.
 
+use std::future::Future;
 use std::io;
-use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use async_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use async_tungstenite::tungstenite::{Error, Message};
 use async_tungstenite::{WebSocketStream, client_async_with_config};
 use bytes::Bytes;
-use futures_lite::{AsyncReadExt, FutureExt, Stream, ready};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt, ready, stream::Stream as _};
 use futures_sink::Sink;
 use openclaw_protocol_core::frame::outgoing::Transmit;
 use openclaw_protocol_core::frame::{Close, close_code};
@@ -23,13 +23,14 @@ use crate::websocket::{self, close_frame};
 use super::address::Address;
 use super::counted::Counted;
 use super::error::{ConnectError, Stage};
+use crate::tls::{Authority, Failed, Stream};
 
 /// The most messages that are written before others have their turn.
 const BATCH: usize = 16;
 
 /// An open WebSocket.
 pub(super) struct Wire {
-    socket: WebSocketStream<Counted<TcpStream>>,
+    socket: WebSocketStream<Counted<Stream>>,
     /// What is left of a message that is being sent in pieces.
     rest: Option<Bytes>,
     unflushed: bool,
@@ -49,11 +50,11 @@ pub(super) enum Heard {
 }
 
 impl Wire {
-    /// Connects to each address of the host in turn, and asks for a WebSocket.
+    /// Connects to each address of the host in turn, speaks TLS if the address says so, and asks for a WebSocket.
     pub(super) async fn open(
         address: &Address,
-        connect_within: Duration,
-        upgrade_within: Duration,
+        authority: &Authority,
+        (connect_within, handshake_within): (Duration, Duration),
     ) -> Result<Self, ConnectError> {
         let late = async {
             Timer::after(connect_within).await;
@@ -64,13 +65,10 @@ impl Wire {
             target: address.to_string(),
             error,
         })?;
-        let late = async {
-            Timer::after(upgrade_within).await;
-            Err(ConnectError::Timeout {
-                waiting_for: Stage::Upgrade,
-            })
-        };
-        upgrade(address, stream).or(late).await
+        let secured = secure(address, authority, stream);
+        let stream = within(handshake_within, Stage::Tls, secured).await?;
+        let upgraded = upgrade(address, stream);
+        within(handshake_within, Stage::Upgrade, upgraded).await
     }
 
     /// Reads one message.
@@ -146,7 +144,7 @@ impl Wire {
             };
             let mut stream = self.socket.into_inner().inner;
             let mut ignored = vec![0; 16 << 10];
-            if said && stream.shutdown(Shutdown::Write).is_ok() {
+            if said && stream.close().await.is_ok() {
                 while matches!(stream.read(&mut ignored).await, Ok(1..)) {}
             }
         };
@@ -193,7 +191,40 @@ async fn connect(address: &Address) -> io::Result<TcpStream> {
     Err(closest.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
 }
 
-async fn upgrade(address: &Address, stream: TcpStream) -> Result<Wire, ConnectError> {
+async fn within<T>(
+    time: Duration,
+    waiting_for: Stage,
+    done: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<T, ConnectError> {
+    let late = async {
+        Timer::after(time).await;
+        Err(ConnectError::Timeout { waiting_for })
+    };
+    done.or(late).await
+}
+
+async fn secure(
+    address: &Address,
+    authority: &Authority,
+    socket: TcpStream,
+) -> Result<Stream, ConnectError> {
+    let Some(name) = address.name.clone() else {
+        return Ok(Stream::Plain(socket));
+    };
+    let secured = authority.connect(name, socket).await;
+    secured.map_err(|failed| match failed {
+        Failed::Distrusted(fault) => ConnectError::Untrusted {
+            target: address.to_string(),
+            fault,
+        },
+        Failed::Handshake(error) => ConnectError::Tls {
+            target: address.to_string(),
+            error,
+        },
+    })
+}
+
+async fn upgrade(address: &Address, stream: Stream) -> Result<Wire, ConnectError> {
     let config = websocket::config(MAX_PAYLOAD);
     let stream = Counted::new(stream);
     match client_async_with_config(address.uri.as_str(), stream, Some(config)).await {

@@ -27,7 +27,7 @@ pub(super) fn farewell(verdict: &[u8], late: bool) -> Vec<u8> {
 
 /// Ends our side, then swallows the peer's for a while: closing with unread input resets the connection, and a reset
 /// can destroy an answer that the peer has not read yet.
-pub(super) async fn close<S>(mut stream: S, farewell: &[u8], drain: bool, time: Duration)
+pub(crate) async fn close<S>(mut stream: S, farewell: &[u8], drain: bool, time: Duration)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

@@ -22,6 +22,7 @@ use super::owner::{Application, Inlets, Owner};
 use super::socket::Socket;
 use crate::clock::Clock;
 use crate::http::{self, Handler};
+use crate::tls::{Credential, Stream};
 
 /// The most connections that the kernel keeps for us until we accept them.
 const BACKLOG: i32 = 1024;
@@ -110,6 +111,7 @@ pub struct Server {
     addresses: Vec<SocketAddr>,
     signals: Receiver<()>,
     stopper: Stopper,
+    credential: Option<Credential>,
 }
 
 impl Server {
@@ -147,7 +149,18 @@ impl Server {
             addresses,
             signals,
             stopper: Stopper(sender),
+            credential: None,
         })
+    }
+
+    /// Speaks TLS on all addresses, and nothing else.
+    ///
+    /// A handshake may take as long as a head ([`http::Limits::head_time`]), and a socket that is in one counts as one that
+    /// speaks HTTP.
+    #[must_use]
+    pub fn with_tls(mut self, credential: Credential) -> Self {
+        self.credential = Some(credential);
+        self
     }
 
     /// The addresses that are listened on.
@@ -185,6 +198,7 @@ impl Server {
             limits: limits.clone(),
             to_owner,
             waiting: Mutex::default(),
+            credential: self.credential,
             intake: Arc::clone(&intake),
             alive,
         });
@@ -231,6 +245,7 @@ struct Front {
     limits: ServerLimits,
     to_owner: Sender<FromSocket>,
     waiting: Mutex<Waiting>,
+    credential: Option<Credential>,
     /// Every socket's task has a copy; when none is left, all of them are gone.
     alive: Sender<Never>,
     intake: Arc<Intake>,
@@ -309,13 +324,20 @@ async fn upgrade(
     stream: TcpStream,
     peer: SocketAddr,
     front: Arc<Front>,
-) -> Option<Box<Socket<TcpStream>>> {
+) -> Option<Box<Socket<Stream>>> {
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let local = stream.local_addr().ok()?;
     let _ = stream.set_nodelay(true);
     let (number, ended) = front.enter();
     let handler = Arc::clone(&front.handler);
-    let speaking_http = http::serve(stream, peer, local, handler, &front.limits.http);
+    let limits = &front.limits.http;
+    let speaking_http = async {
+        let stream = match &front.credential {
+            Some(credential) => credential.accept(stream, limits).await?,
+            None => Stream::Plain(stream),
+        };
+        http::serve(stream, peer, local, handler, limits).await
+    };
     let given_way = async {
         let _ = ended.recv().await;
         Ok(None)

@@ -166,6 +166,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         if let Some(conn) = self.conn {
             self.tell(FromSocket::Gone { conn });
         }
+        // Over TLS the end has to be said. Who has left no room for that does not read it either.
+        let socket = self.websocket.get_mut();
+        future::poll_once(future::poll_fn(|cx| Pin::new(&mut *socket).poll_close(cx))).await;
     }
 
     /// The same socket with fresh buffers; right only where nothing waits in the old ones.

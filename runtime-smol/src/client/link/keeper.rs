@@ -188,6 +188,8 @@ impl Keeper {
         match error {
             ConnectError::Refused(error) => self.ended(Ending::Refused(error)),
             ConnectError::NotAGateway { status, .. } => self.ended(Ending::NotAGateway(*status)),
+            ConnectError::Untrusted { .. } => self.ended(Ending::Untrusted),
+            ConnectError::Tls { .. } => self.ended(Ending::NotAGateway(None)),
             ConnectError::Closed { code, reason } => {
                 self.ended(Ending::Closed(&Close::new(*code, reason.as_str())))
             }

@@ -1,0 +1,152 @@
+//! What a gateway proves itself with.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_net::TcpStream;
+use futures_lite::FutureExt;
+use futures_rustls::TlsAcceptor;
+use futures_rustls::pki_types::pem::PemObject;
+use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use futures_rustls::rustls::server::NoServerSessionStorage;
+use futures_rustls::rustls::{Error, ServerConfig};
+use smol::Timer;
+
+use super::stream::{Rationed, Stream};
+use super::{Fingerprint, PROTOCOL, VERSIONS, provider};
+use crate::http;
+
+/// A certificate with those that vouch for it, and its private key; clones share them.
+///
+/// `Debug` shows the fingerprint only.
+#[derive(Clone)]
+pub struct Credential {
+    config: Arc<ServerConfig>,
+    certificate: CertificateDer<'static>,
+}
+
+/// Why a certificate and a key are no credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CredentialError {
+    /// There is no certificate in PEM.
+    NoCertificate,
+    /// The certificate cannot be read.
+    Certificate,
+    /// There is no private key in PEM; one behind a passphrase is none.
+    NoKey,
+    /// The private key is of no kind that can be used.
+    Key,
+    /// The private key is another certificate's.
+    Mismatch,
+}
+
+impl Credential {
+    /// Reads a certificate, perhaps with those that vouch for it behind it, and its key, both in PEM.
+    ///
+    /// The key may be RSA, ECDSA (P-256, P-384) or Ed25519. Whether the certificate is in its days is not looked at.
+    ///
+    /// # Errors
+    /// [`CredentialError`] says which of the two is of no use.
+    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, CredentialError> {
+        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificate)
+            .collect::<Result<_, _>>()
+            .map_err(|_| CredentialError::NoCertificate)?;
+        let own = chain
+            .first()
+            .cloned()
+            .ok_or(CredentialError::NoCertificate)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| CredentialError::NoKey)?;
+        let provider = provider();
+        if provider
+            .key_provider
+            .load_private_key(key.clone_key())
+            .is_err()
+        {
+            return Err(CredentialError::Key);
+        }
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&VERSIONS)
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
+        let mut config = config.map_err(|error| {
+            if let Error::InconsistentKeys(_) = error {
+                CredentialError::Mismatch
+            } else {
+                CredentialError::Certificate
+            }
+        })?;
+        config.alpn_protocols = vec![PROTOCOL.to_vec()];
+        // What is kept for a peer that comes back costs every peer that does not.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Self {
+            config: Arc::new(config),
+            certificate: own,
+        })
+    }
+
+    /// The fingerprint of the certificate, for clients to pin.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.certificate)
+    }
+
+    /// The certificate in DER.
+    #[must_use]
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
+    }
+
+    /// Shakes hands on an accepted socket, within the time that a head may take.
+    ///
+    /// A peer that does not speak TLS, or none of ours, is told so in TLS, and its socket ends in order.
+    pub(crate) async fn accept(
+        &self,
+        socket: TcpStream,
+        limits: &http::Limits,
+    ) -> io::Result<Stream> {
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
+        let accepted = async {
+            let accepted = acceptor.accept(Rationed::new(socket)).into_fallible();
+            Some(accepted.await)
+        };
+        let late = async {
+            Timer::after(limits.head_time).await;
+            None
+        };
+        match accepted.or(late).await {
+            Some(Ok(stream)) => Ok(Stream::secured(stream.into())),
+            Some(Err((error, socket))) => {
+                let time: Duration = limits.linger_time;
+                http::close::close(socket, b"", true, time).await;
+                Err(error)
+            }
+            None => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the TLS handshake took too long",
+            )),
+        }
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credential({})", self.fingerprint())
+    }
+}
+
+impl fmt::Display for CredentialError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoCertificate => "no certificate in PEM is in it",
+            Self::Certificate => "the certificate in it cannot be read",
+            Self::NoKey => "no private key in PEM is in it, or it has a passphrase",
+            Self::Key => "the private key in it is of no kind that can be used; use RSA, ECDSA (P-256, P-384) or Ed25519",
+            Self::Mismatch => "the private key is not the certificate's",
+        })
+    }
+}
+
+impl std::error::Error for CredentialError {}
