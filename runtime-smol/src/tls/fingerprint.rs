@@ -1,22 +1,21 @@
 //! The name of a certificate that nobody else can have.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
 /// The SHA-256 of a certificate in DER.
 ///
-/// It is shown as browsers and `openssl x509 -fingerprint -sha256` show it, and read in that form, as bare hexadecimal digits
-/// in any case, and behind `sha256:`.
+/// It is shown as 64 hexadecimal digits in lower case, and read in any case, with a colon after every two digits as browsers
+/// and `openssl x509 -fingerprint -sha256` show it, and behind `sha256:`.
 ///
 /// ```
 /// use openclaw_runtime_smol::tls::Fingerprint;
 ///
 /// let digits = "0f".repeat(32);
 /// let fingerprint: Fingerprint = format!("SHA256:{digits}").parse()?;
-/// assert!(fingerprint.to_string().starts_with("0F:0F:0F:"));
-/// assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint));
+/// assert_eq!(fingerprint.to_string(), digits);
 /// # Ok::<(), openclaw_runtime_smol::tls::NotAFingerprint>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,13 +31,7 @@ impl Fingerprint {
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, byte) in self.0.iter().enumerate() {
-            if at > 0 {
-                f.write_char(':')?;
-            }
-            write!(f, "{byte:02X}")?;
-        }
-        Ok(())
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -103,8 +96,8 @@ mod tests {
     #[test]
     fn every_usual_spelling_is_the_same_fingerprint() {
         let expected = Fingerprint::of(b"");
-        assert_eq!(expected.to_string(), SHOWN);
         let bare = SHOWN.replace(':', "");
+        assert_eq!(expected.to_string(), bare.to_lowercase());
         for text in [
             SHOWN.to_owned(),
             SHOWN.to_lowercase(),

@@ -289,7 +289,9 @@ fn distrust(error: &CertificateError, shown: Fingerprint) -> CertificateFault {
         | Fault::NotValidYetContext { .. } => CertificateFault::Days,
         Fault::NotValidForName | Fault::NotValidForNameContext { .. } => CertificateFault::Name,
         // The rest that is not named is mostly a certificate that vouches for itself.
-        Fault::UnknownIssuer | Fault::Other(_) => CertificateFault::UnknownIssuer { shown },
+        Fault::UnknownIssuer | Fault::BadSignature | Fault::Other(_) => {
+            CertificateFault::UnknownIssuer { shown }
+        }
         _ => CertificateFault::Unusable,
     }
 }
