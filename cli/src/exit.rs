@@ -12,7 +12,7 @@ Exit codes:
   1   failure: the gateway said no, or nobody knows how it ended
   2   usage: the command line is wrong
   69  unreachable: no gateway is there, and nothing was done
-  77  refused: the gateway does not let us in
+  77  refused: the gateway does not let us in, or is not the one that is trusted
   78  configuration: openclaw.json, a variable or the token file is wrong
 ";
 
@@ -27,7 +27,7 @@ pub(crate) enum Exit {
     Usage,
     /// There is no gateway, and nothing was done.
     Unreachable,
-    /// The gateway does not let us in.
+    /// The gateway does not let us in, or is not the one that is trusted.
     Refused,
     /// The set-up of this host is wrong.
     Configuration,

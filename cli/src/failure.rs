@@ -6,6 +6,7 @@ use openclaw_protocol_core::error_shape::{ErrorShape, code};
 use openclaw_protocol_core::frame::close_code;
 use openclaw_protocol_core::json::{Json, Object};
 use openclaw_runtime_smol::client::{ConnectError, RequestError};
+use openclaw_runtime_smol::tls::CertificateFault;
 
 use crate::exit::Exit;
 
@@ -101,7 +102,7 @@ impl Failure {
             ConnectError::NotAGateway { status, .. } => {
                 let what = match status {
                     Some(status) => format!("it answered with HTTP status {status}"),
-                    None => "it does not speak WebSocket, or wants TLS".to_owned(),
+                    None => "it does not speak WebSocket, or wants TLS (wss://)".to_owned(),
                 };
                 unreachable("NOT_A_GATEWAY", format!("No gateway at {url}: {what}."))
                     .member("kind", "closed")
@@ -112,6 +113,22 @@ impl Failure {
                 format!("Something listens at {url} and does not answer in time."),
             )
             .member("kind", "timeout"),
+            ConnectError::Untrusted { fault, .. } => {
+                let code = match fault {
+                    CertificateFault::Pin { .. } => "TLS_FINGERPRINT_MISMATCH",
+                    _ => "TLS_UNTRUSTED",
+                };
+                let message = format!("Gateway at {url} not trusted: {fault}.");
+                Self::new(Exit::Refused, Kind::Transport, code, message).member("kind", "tls")
+            }
+            ConnectError::Tls { error, .. } => unreachable(
+                "TLS_FAILED",
+                format!(
+                    "No TLS with {url} ({error}); check host and port, and whether it is ws:// instead."
+                ),
+            )
+            .member("kind", "tls")
+            .permanent(),
             ConnectError::Refused(shape) => Self::answered(refusal(shape), shape),
             ConnectError::Closed { code, reason } => {
                 let exit = match *code {

@@ -13,7 +13,7 @@ use openclaw_gateway_service::secret::resolve::{
 };
 use openclaw_gateway_service::service::VERSION;
 use openclaw_protocol_core::json::{Json, Object};
-use openclaw_runtime_smol::client::{ConnectError, Gateway, RequestError, Timeouts};
+use openclaw_runtime_smol::client::{ConnectError, Gateway, RequestError, Timeouts, UrlError};
 
 use crate::args::{ClientFlags, Globals};
 use crate::exit::Exit;
@@ -21,6 +21,7 @@ use crate::failure::Failure;
 
 mod address;
 mod device;
+mod pin;
 mod refusal;
 mod scopes;
 mod session;
@@ -28,6 +29,7 @@ mod tokens;
 mod wait;
 
 use device::Own;
+use pin::Pin;
 pub(crate) use scopes::{ADMIN, LOOK, PAIRING, RUN};
 pub(crate) use session::Session;
 pub(crate) use wait::{REQUEST, milliseconds, seconds};
@@ -42,6 +44,8 @@ pub(crate) struct Target {
     url: String,
     source: Source,
     secret: Option<Resolved>,
+    /// The certificate that the gateway has to show, and where that is said.
+    pin: Option<Pin>,
     /// This host's device, for a gateway on another host.
     own: Option<Own>,
     /// How to call this program for the same profile.
@@ -75,6 +79,7 @@ impl Target {
         let invocation = globals.invocation();
         let secrets = SecretFlags::new(flags.token.as_deref(), flags.password.as_deref())
             .map_err(|fault| secret_failure(&fault))?;
+        let pin = Pin::flag(flags)?;
         if let Some(url) = &flags.url {
             let secret =
                 resolve::for_client(resolve::Target::Explicit, &secrets, env, None, || Ok(None))
@@ -97,6 +102,7 @@ impl Target {
                 url: url.trim().to_owned(),
                 source: Source::Flag,
                 secret,
+                pin,
                 own,
                 invocation,
             });
@@ -136,6 +142,7 @@ impl Target {
             return Ok(Self {
                 url: url.trim().to_owned(),
                 secret,
+                pin: pin.or_else(|| Pin::remote(config.as_ref())),
                 own,
                 source: Source::Remote {
                     config: paths.config_path,
@@ -145,9 +152,17 @@ impl Target {
         }
         let port = port::choose(None, env, config.as_ref(), &profile)
             .map_err(|fault| configuration(&fault))?;
+        let tls = config.as_ref().map(|config| &config.gateway.tls);
+        let tls = tls.filter(|tls| tls.enabled);
+        let scheme = if tls.is_some() { "wss" } else { "ws" };
+        let pin = match (pin, tls) {
+            (None, Some(tls)) => Pin::local(tls, &paths, env)?,
+            (pin, _) => pin,
+        };
         Ok(Self {
-            url: format!("ws://127.0.0.1:{}", port.number),
+            url: format!("{scheme}://127.0.0.1:{}", port.number),
             secret: secret(resolve::Target::Local)?,
+            pin,
             own: None,
             source: Source::Local {
                 port,
@@ -192,8 +207,15 @@ impl Target {
     /// whoever types them.
     pub(crate) fn flags(&self) -> String {
         match &self.source {
-            Source::Flag if self.secret.is_none() => format!(" --url {}", address::name(&self.url)),
-            Source::Flag => format!(" --url {} --token …", address::name(&self.url)),
+            Source::Flag => {
+                let token = if self.secret.is_some() {
+                    " --token …"
+                } else {
+                    ""
+                };
+                let pin = self.pin.as_ref().map_or_else(String::new, Pin::flags);
+                format!(" --url {}{token}{pin}", address::name(&self.url))
+            }
             Source::Remote { .. } | Source::Local { .. } => String::new(),
         }
     }
@@ -222,6 +244,9 @@ impl Target {
                 request: within,
                 close: CLOSE,
             });
+        if let Some(pin) = &self.pin {
+            builder = builder.tls_fingerprint(pin.fingerprint);
+        }
         if let Some(secret) = &self.secret {
             let text = secret.secret.expose();
             builder = match secret.kind {
@@ -283,6 +308,9 @@ impl Target {
     )]
     fn connect_failure(&self, error: &ConnectError) -> Failure {
         if let ConnectError::Url(fault) = error {
+            if let UrlError::PinWithoutTls = fault {
+                return Failure::usage(fault.to_string()).hints(self.pin.as_ref().map(Pin::place));
+            }
             return match &self.source {
                 Source::Flag => Failure::usage(format!("Invalid --url: {fault}")),
                 Source::Remote { config } => Failure::configuration(format!(
@@ -296,6 +324,7 @@ impl Target {
         let failure = match error {
             ConnectError::Refused(shape) => self.refused(shape, failure),
             ConnectError::Unreachable { .. } => failure.hints(self.start()),
+            ConnectError::Untrusted { .. } => failure.hints(self.pin.as_ref().map(Pin::place)),
             ConnectError::Closed { .. } if failure.exit == Exit::Refused => {
                 failure.hints(self.credentials())
             }

@@ -138,6 +138,9 @@ impl Devices {
                 bind: "loopback",
                 address: None,
                 remote_url: None,
+                scheme: "ws",
+                fingerprint: None,
+                remote_fingerprint: None,
                 auth: "token",
             },
         }

@@ -23,9 +23,11 @@ pub mod limits;
 mod nodes;
 mod read;
 mod secrets;
+mod tls;
 
 pub use auth::{AuthConfig, ControlUiConfig, RemoteConfig};
 use limits::LimitsConfig;
+pub use tls::TlsConfig;
 
 /// How large a configuration file may be, in bytes.
 pub const CONFIG_LIMIT: u64 = 1024 * 1024;
@@ -57,6 +59,8 @@ pub struct GatewayConfig {
     pub remote: RemoteConfig,
     /// The section `gateway.controlUi`.
     pub control_ui: ControlUiConfig,
+    /// The section `gateway.tls`.
+    pub tls: TlsConfig,
     /// The section `gateway.limits`.
     pub limits: LimitsConfig,
     /// `gateway.nodes.commands`: which commands nodes may offer; by default what their platforms have and nothing dangerous.
@@ -79,7 +83,7 @@ pub struct HeartbeatConfig {
 /// Every key that this gateway knows, but those of [`limits::LIMITS`].
 ///
 /// `<name>` stands for the name of a provider.
-pub const KEYS: [&str; 40] = [
+pub const KEYS: [&str; 46] = [
     "gateway.mode",
     "gateway.port",
     "gateway.bind",
@@ -99,6 +103,12 @@ pub const KEYS: [&str; 40] = [
     "gateway.remote.url",
     "gateway.remote.token",
     "gateway.remote.password",
+    "gateway.remote.tlsFingerprint",
+    "gateway.tls.enabled",
+    "gateway.tls.autoGenerate",
+    "gateway.tls.certPath",
+    "gateway.tls.keyPath",
+    "gateway.tls.caPath",
     "secrets.providers.<name>.source",
     "secrets.providers.<name>.allowlist",
     "secrets.providers.<name>.path",

@@ -25,3 +25,4 @@ pub mod service;
 pub mod startup;
 pub mod store;
 pub mod throttle;
+pub mod tls;

@@ -123,7 +123,7 @@ impl std::error::Error for ProfileFault {}
 pub enum PathFault {
     /// No home directory is known and the state directory was not given.
     NoHome,
-    /// A variable starts with `~name`, which is not expanded.
+    /// A variable or key starts with `~name`, which is not expanded.
     OtherHome(&'static str),
 }
 
@@ -153,7 +153,12 @@ fn is_valid(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
-fn expand(given: &Path, variable: &'static str, env: &Environment) -> Result<PathBuf, PathFault> {
+/// Works out a path that the operator wrote; `variable` says where.
+pub(crate) fn expand(
+    given: &Path,
+    variable: &'static str,
+    env: &Environment,
+) -> Result<PathBuf, PathFault> {
     if let Ok(rest) = given.strip_prefix("~") {
         let home = env.home().ok_or(PathFault::NoHome)?;
         // Joining an empty path would leave a slash at the end.

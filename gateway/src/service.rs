@@ -104,7 +104,10 @@ impl Service {
                 required: listen.required,
             })
             .collect();
-        let server = Server::bind(&endpoints).map_err(ServeError::Listen)?;
+        let mut server = Server::bind(&endpoints).map_err(ServeError::Listen)?;
+        if let Some(tls) = &prepared.plan.tls {
+            server = server.with_tls(tls.credential.clone());
+        }
         let mut limits = prepared.limits();
         if let Some(files) = open_files::raise() {
             open_files::fit(&mut limits, files);
@@ -236,6 +239,9 @@ impl Service {
                 .flatten()
                 .map(|address| (address, port)),
             remote_url: config.and_then(|config| config.gateway.remote.url.clone()),
+            scheme: plan.scheme(),
+            fingerprint: plan.tls.as_ref().map(|tls| tls.credential.fingerprint()),
+            remote_fingerprint: config.and_then(|config| config.gateway.remote.tls_fingerprint),
             auth: plan.auth_mode(),
         }
     }
@@ -278,7 +284,7 @@ impl Ledger for OnDisk {
     }
 }
 
-fn host_name() -> Option<String> {
+pub(crate) fn host_name() -> Option<String> {
     let name = rustix::system::uname()
         .nodename()
         .to_string_lossy()

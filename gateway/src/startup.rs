@@ -1,16 +1,20 @@
 //! Whether a gateway may start, and as what.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use openclaw_runtime_smol::clock::Clock;
 
 use crate::admission::origin::AllowedOrigin;
 use crate::config::limits::LimitsConfig;
-use crate::config::{AuthMode, Bind, Config, Mode};
+use crate::config::{AuthMode, Bind, Config, Mode, TlsConfig};
 use crate::environment::Environment;
 use crate::paths::{Paths, Profile};
 use crate::port::{self, Port};
 use crate::secret::Secret;
 use crate::secret::file::{self, FaultKind, TokenFile, TokenFileFault};
 use crate::secret::resolve::{self, Resolved, SecretFlags, SecretKind, SecretSource, ServerSecret};
+use crate::tls::{Places, Tls, TlsFault};
 
 mod error;
 
@@ -51,6 +55,8 @@ pub struct Plan {
     pub listen: Vec<Listen>,
     /// How clients prove that they may connect.
     pub auth: Auth,
+    /// The certificate, if TLS is spoken; [`prepare`] finds or makes it.
+    pub tls: Option<Tls>,
     /// What the operator should hear at the start, a line each; never a secret.
     pub warnings: Vec<String>,
 }
@@ -81,6 +87,11 @@ impl Plan {
         self.listen
             .iter()
             .all(|listen| listen.address.ip().is_loopback())
+    }
+
+    /// Returns the scheme of the gateway's address.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "wss" } else { "ws" }
     }
 
     /// Returns the word for `authMode`.
@@ -162,6 +173,7 @@ pub fn plan(
         port,
         listen,
         auth: Auth::None,
+        tls: None,
         warnings,
     };
     plan.auth = match found {
@@ -217,7 +229,8 @@ impl Prepared {
     }
 }
 
-/// Reads the configuration and the token file, decides with [`plan`], and makes the secret if there is to be a new one.
+/// Reads the configuration, the token file and the certificate, decides with [`plan`], and makes the secret and the certificate
+/// if there are to be new ones.
 ///
 /// It blocks: call it before there is an executor, or through `blocking`.
 pub fn prepare(flags: &Flags, env: &Environment) -> Result<Prepared, StartError> {
@@ -229,11 +242,28 @@ pub fn prepare(flags: &Flags, env: &Environment) -> Result<Prepared, StartError>
     if let Auth::Generate = plan.auth {
         plan.auth = Auth::Secret(generate(&paths)?);
     }
+    if let Some(tls) = config.as_ref().map(|config| &config.gateway.tls) {
+        plan.tls = certificate(tls, &paths, env, &mut plan.warnings).map_err(StartError::Tls)?;
+    }
     Ok(Prepared {
         paths,
         config,
         plan,
     })
+}
+
+fn certificate(
+    config: &TlsConfig,
+    paths: &Paths,
+    env: &Environment,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Tls>, TlsFault> {
+    if !config.enabled {
+        return Ok(None);
+    }
+    let places = Places::of(config, paths, env).map_err(TlsFault::Path)?;
+    let now = Duration::from_millis(Clock::start().now().unix_ms);
+    places.open(config.auto_generate, now, warnings).map(Some)
 }
 
 /// Makes a secret and writes the token file, or takes the one that another gateway has just written.

@@ -10,6 +10,8 @@ pub(crate) struct ClientFlags {
     pub(crate) token: Option<String>,
     /// `--password`.
     pub(crate) password: Option<String>,
+    /// `--tls-fingerprint`.
+    pub(crate) tls_fingerprint: Option<String>,
     /// `--json`.
     pub(crate) json: bool,
 }
@@ -25,7 +27,7 @@ macro_rules! client_command {
         $(#[$about])*
         pub(crate) struct $name {
             $($(#[$attr])* pub(crate) $field: $kind $(<$inner>)?,)*
-            /// the gateway's address, ws://host:port; goes with --token or --password
+            /// the gateway's address, ws://host:port or wss://host:port; goes with --token or --password
             #[argh(option, arg_name = "url")]
             url: Option<String>,
             /// the gateway's token; seen in the process list, so prefer OPENCLAW_GATEWAY_TOKEN
@@ -34,6 +36,9 @@ macro_rules! client_command {
             /// the gateway's password; seen in the process list, so prefer OPENCLAW_GATEWAY_PASSWORD
             #[argh(option, arg_name = "password")]
             password: Option<String>,
+            /// the SHA-256 fingerprint of the certificate that the gateway has to show; needs wss://
+            #[argh(option, arg_name = "sha256")]
+            tls_fingerprint: Option<String>,
             /// print one JSON document and nothing else
             #[argh(switch)]
             json: bool,
@@ -46,6 +51,7 @@ macro_rules! client_command {
                     url: self.url.take(),
                     token: self.token.take(),
                     password: self.password.take(),
+                    tls_fingerprint: self.tls_fingerprint.take(),
                     json: self.json,
                 }
             }

@@ -200,6 +200,9 @@ pub(crate) struct Qr {
     /// the gateway's password; seen in the process list, so prefer OPENCLAW_GATEWAY_PASSWORD
     #[argh(option, arg_name = "password")]
     password: Option<String>,
+    /// the SHA-256 fingerprint of the certificate that the gateway has to show; needs wss://
+    #[argh(option, arg_name = "sha256")]
+    tls_fingerprint: Option<String>,
     /// how long to wait for each answer, in milliseconds; 10000 by default
     #[argh(option, arg_name = "ms")]
     pub(crate) timeout: Option<String>,
@@ -215,6 +218,7 @@ impl Qr {
             url: None,
             token: self.token.take(),
             password: self.password.take(),
+            tls_fingerprint: self.tls_fingerprint.take(),
             json: self.json,
         }
     }

@@ -81,7 +81,7 @@ pub(super) fn run(globals: &Globals, args: &Run) -> Result<Exit, Failure> {
 fn announcement(plan: &Plan, addresses: &[SocketAddr], globals: &Globals) -> String {
     let mut listening = addresses.iter();
     let mut text = match listening.next() {
-        Some(first) => format!("listening on ws://{first}"),
+        Some(first) => format!("listening on {}://{first}", plan.scheme()),
         None => "listening on nothing".to_owned(),
     };
     let others: Vec<String> = listening
@@ -94,6 +94,15 @@ fn announcement(plan: &Plan, addresses: &[SocketAddr], globals: &Globals) -> Str
         text += &format!(" (and {})", others.join(", "));
     }
     text.push('\n');
+    if let Some(tls) = &plan.tls {
+        let (path, fingerprint) = (tls.path.display(), tls.credential.fingerprint());
+        text += &if tls.is_new {
+            format!("made a TLS certificate for you: {path}\n")
+        } else {
+            format!("TLS certificate from {path}\n")
+        };
+        text += &format!("TLS fingerprint (SHA-256) {fingerprint}\n");
+    }
 
     let mut hint = format!("{} agent --message hello", globals.invocation());
     if let (PortSource::Flag, Some(address)) = (plan.port.source, addresses.first()) {

@@ -20,6 +20,7 @@ impl Host {
                 url: None,
                 token: None,
                 password: None,
+                tls_fingerprint: None,
                 json: false,
             },
         }

@@ -92,9 +92,11 @@ impl Origins {
     pub fn new(port: u16, allowed: &[AllowedOrigin]) -> Self {
         let mut origins = Self {
             any: false,
-            known: OWN_HOSTS
+            // Nobody else has the port, so the scheme that is not spoken is harmless.
+            known: ["http", "https"]
                 .iter()
-                .filter_map(|host| Origin::parse(&format!("http://{host}:{port}")))
+                .flat_map(|scheme| OWN_HOSTS.map(|host| format!("{scheme}://{host}:{port}")))
+                .filter_map(|origin| Origin::parse(&origin))
                 .collect(),
         };
         for entry in allowed {

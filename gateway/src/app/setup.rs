@@ -13,6 +13,7 @@ use openclaw_protocol_core::json::{Json, Object};
 use openclaw_protocol_core::server::Call;
 use openclaw_protocol_core::shape::{self, Kind, NAME, optional};
 use openclaw_protocol_core::time::Now;
+use openclaw_runtime_smol::tls::Fingerprint;
 use serde::Deserialize;
 
 use super::App;
@@ -51,6 +52,12 @@ pub struct Reach {
     pub address: Option<(IpAddr, u16)>,
     /// `gateway.remote.url`.
     pub remote_url: Option<String>,
+    /// The scheme of that address.
+    pub scheme: &'static str,
+    /// The fingerprint of the gateway's own certificate, if it speaks TLS.
+    pub fingerprint: Option<Fingerprint>,
+    /// `gateway.remote.tlsFingerprint`.
+    pub remote_fingerprint: Option<Fingerprint>,
     /// The word for what clients present: `token`, `password` or `none`.
     pub auth: &'static str,
 }
@@ -60,6 +67,8 @@ pub struct Reach {
 struct Found {
     url: String,
     source: String,
+    /// The certificate that a device has to insist on.
+    fingerprint: Option<Fingerprint>,
     access: Access,
     downgraded: bool,
 }
@@ -105,10 +114,12 @@ impl App {
 }
 
 fn write(code: &SetupCode, found: &Found, auth: &str) -> Object {
+    let fingerprint = found.fingerprint.map(|fingerprint| fingerprint.to_string());
     let carried = Object::new()
         .text("url", &found.url)
         .text("bootstrapToken", &code.token)
         .number("expiresAtMs", code.setup.expires_ms)
+        .maybe_text("tlsFingerprint", fingerprint.as_deref())
         .finish();
     let object = Object::new()
         .text("setupId", &code.setup.id)
@@ -140,18 +151,23 @@ fn find(wanted: &Wanted, reach: &Reach) -> Result<Found, ErrorShape> {
         }
     };
     let remote = reach.remote_url.as_deref();
-    let (text, source) = if let Some(url) = &wanted.public_url {
-        (url.clone(), "request.publicUrl".to_owned())
+    let (text, source, fingerprint) = if let Some(url) = &wanted.public_url {
+        (url.clone(), "request.publicUrl".to_owned(), None)
     } else if let Some(url) = remote.filter(|_| wanted.prefer_remote_url) {
-        (url.to_owned(), "gateway.remote.url".to_owned())
+        (
+            url.to_owned(),
+            "gateway.remote.url".to_owned(),
+            reach.remote_fingerprint,
+        )
     } else if let Some((address, port)) = reach.address {
         let host = match address {
             IpAddr::V4(address) => address.to_string(),
             IpAddr::V6(address) => format!("[{address}]"),
         };
         (
-            format!("ws://{host}:{port}"),
+            format!("{}://{host}:{port}", reach.scheme),
             format!("gateway.bind={}", reach.bind),
+            reach.fingerprint,
         )
     } else {
         return refuse(
@@ -190,6 +206,7 @@ fn find(wanted: &Wanted, reach: &Reach) -> Result<Found, ErrorShape> {
     Ok(Found {
         url: url.as_str().trim_end_matches('/').to_owned(),
         source,
+        fingerprint: fingerprint.filter(|_| secure),
         access: if downgraded { Access::Limited } else { access },
         downgraded,
     })
@@ -226,6 +243,9 @@ mod tests {
             bind: "lan",
             address: Some(("192.168.1.5".parse().unwrap(), 18_789)),
             remote_url: Some("wss://gateway.example/ws/".to_owned()),
+            scheme: "ws",
+            fingerprint: None,
+            remote_fingerprint: None,
             auth: "token",
         }
     }
@@ -276,6 +296,28 @@ mod tests {
         let found = find(&remote, &reach()).unwrap();
         assert_eq!(found.url, "wss://gateway.example/ws");
         assert_eq!(found.source, "gateway.remote.url");
+    }
+
+    #[test]
+    fn a_gateway_with_tls_is_reached_over_tls_and_its_certificate_is_named() {
+        let (own, theirs) = (Fingerprint::of(b"own"), Fingerprint::of(b"theirs"));
+        let reach = Reach {
+            scheme: "wss",
+            fingerprint: Some(own),
+            remote_fingerprint: Some(theirs),
+            ..reach()
+        };
+        let found = find(&wanted(None), &reach).unwrap();
+        assert_eq!(found.url, "wss://192.168.1.5:18789");
+        assert_eq!(found.access.word(), "full");
+        assert_eq!(found.fingerprint, Some(own));
+        let remote = Wanted {
+            prefer_remote_url: true,
+            ..wanted(None)
+        };
+        assert_eq!(find(&remote, &reach).unwrap().fingerprint, Some(theirs));
+        let elsewhere = wanted(Some("https://gw.example"));
+        assert_eq!(find(&elsewhere, &reach).unwrap().fingerprint, None);
     }
 
     #[test]

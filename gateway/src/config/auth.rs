@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jsonc_parser::ast::{Object, Value};
+use openclaw_runtime_smol::tls::Fingerprint;
 
 use super::read::{boolean, members, number, object, texts, unknown, word};
 use super::{AuthMode, ConfigFault};
@@ -37,6 +38,8 @@ pub struct RemoteConfig {
     pub token: Option<SecretInput>,
     /// `gateway.remote.password`.
     pub password: Option<SecretInput>,
+    /// `gateway.remote.tlsFingerprint`: the certificate that the gateway has to show; by default one that this system trusts.
+    pub tls_fingerprint: Option<Fingerprint>,
 }
 
 /// The section `gateway.controlUi`: pages in browsers.
@@ -121,6 +124,17 @@ pub(super) fn remote(section: &Object<'_>, strangers: &mut Vec<String>) -> Resul
             "token" => config.token = Some(secret("gateway.remote.token", value, strangers)?),
             "password" => {
                 config.password = Some(secret("gateway.remote.password", value, strangers)?);
+            }
+            "tlsFingerprint" => {
+                config.tls_fingerprint = word(
+                    "gateway.remote.tlsFingerprint",
+                    value,
+                    "must be the SHA-256 fingerprint of a certificate",
+                    |word| match word.trim() {
+                        "" => Some(None),
+                        word => word.parse().ok().map(Some),
+                    },
+                )?;
             }
             _ => unknown(strangers, "gateway.remote.", name),
         }

@@ -8,7 +8,7 @@ use jsonc_parser::errors::{ParseError, ParseErrorKind};
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use super::{Bind, Config, ConfigFault, GatewayConfig, Mode};
-use super::{auth, heartbeat, limits, nodes, secrets};
+use super::{auth, heartbeat, limits, nodes, secrets, tls};
 
 /// How much of an unknown key's name is kept, in bytes.
 const NAME_LIMIT: usize = 120;
@@ -87,6 +87,7 @@ fn gateway(section: &Object<'_>, strangers: &mut Vec<String>) -> Result<GatewayC
             "nodes" => {
                 config.commands = nodes::nodes(object("gateway.nodes", value)?, strangers)?;
             }
+            "tls" => config.tls = tls::tls(object("gateway.tls", value)?, strangers)?,
             "limits" => {
                 config.limits = limits::limits(object("gateway.limits", value)?, strangers)?;
             }

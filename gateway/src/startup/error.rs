@@ -9,6 +9,7 @@ use crate::port::PortFault;
 use crate::secret::NoRandomness;
 use crate::secret::file::TokenFileFault;
 use crate::secret::resolve::{SecretFault, SecretKind};
+use crate::tls::TlsFault;
 
 /// The exit code of a mistake on the command line.
 const USAGE: u8 = 2;
@@ -66,6 +67,8 @@ pub enum StartError {
     NoRandomness(NoRandomness),
     /// A new secret cannot be written.
     TokenFile(TokenFileFault),
+    /// TLS is wanted, and there is no certificate for it.
+    Tls(TlsFault),
 }
 
 impl StartError {
@@ -84,7 +87,8 @@ impl StartError {
             | Self::NoSecret(_)
             | Self::WithoutAuth { .. }
             | Self::NoRandomness(_)
-            | Self::TokenFile(_) => false,
+            | Self::TokenFile(_)
+            | Self::Tls(_) => false,
         };
         if usage { USAGE } else { CONFIGURATION }
     }
@@ -129,7 +133,8 @@ impl StartError {
             | Self::Config(_)
             | Self::Secret(_)
             | Self::NoRandomness(_)
-            | Self::TokenFile(_) => Vec::new(),
+            | Self::TokenFile(_)
+            | Self::Tls(_) => Vec::new(),
         }
     }
 
@@ -187,6 +192,7 @@ impl fmt::Display for StartError {
             Self::WithoutAuth { bind, .. } => write!(f, "Refusing to bind gateway to {} without auth.", bind.word()),
             Self::NoRandomness(fault) => fault.fmt(f),
             Self::TokenFile(fault) => fault.fmt(f),
+            Self::Tls(fault) => fault.fmt(f),
         }
     }
 }

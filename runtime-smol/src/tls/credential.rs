@@ -101,7 +101,7 @@ impl Credential {
 
     /// Shakes hands on an accepted socket, within the time that a head may take.
     ///
-    /// A peer that does not speak TLS, or none of ours, is told so in TLS, and its socket ends in order.
+    /// A peer that speaks no TLS that we do is told so in TLS, one that speaks none is told nothing; its socket ends in order.
     pub(crate) async fn accept(
         &self,
         socket: TcpStream,
@@ -109,7 +109,7 @@ impl Credential {
     ) -> io::Result<Stream> {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.config));
         let accepted = async {
-            let accepted = acceptor.accept(Rationed::new(socket)).into_fallible();
+            let accepted = acceptor.accept(Rationed::doubtful(socket)).into_fallible();
             Some(accepted.await)
         };
         let late = async {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use futures_rustls::pki_types::CertificateDer;
+use futures_rustls::pki_types::pem::PemObject as _;
 use sha2::{Digest, Sha256};
 
 /// The SHA-256 of a certificate in DER.
@@ -22,10 +24,17 @@ use sha2::{Digest, Sha256};
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Takes the fingerprint of a certificate.
+    /// Takes the fingerprint of a certificate in DER.
     #[must_use]
     pub fn of(certificate: &[u8]) -> Self {
         Self(Sha256::digest(certificate).into())
+    }
+
+    /// Takes the fingerprint of the first certificate in PEM, if there is one.
+    #[must_use]
+    pub fn of_pem(certificates: &[u8]) -> Option<Self> {
+        let first = CertificateDer::from_pem_slice(certificates).ok()?;
+        Some(Self::of(&first))
     }
 }
 

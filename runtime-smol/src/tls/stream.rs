@@ -82,6 +82,8 @@ impl AsyncWrite for Stream {
     }
 }
 
+/// How everything begins that a client says over TLS.
+const HANDSHAKE: u8 = 0x16;
 /// The most reads in a row before other tasks get their turn.
 const READS_IN_A_ROW: u8 = 64;
 
@@ -92,11 +94,25 @@ const READS_IN_A_ROW: u8 = 64;
 pub(crate) struct Rationed {
     socket: TcpStream,
     reads: u8,
+    /// Whether the first byte has yet to tell that the peer speaks TLS.
+    doubtful: bool,
 }
 
 impl Rationed {
     pub(crate) const fn new(socket: TcpStream) -> Self {
-        Self { socket, reads: 0 }
+        Self {
+            socket,
+            reads: 0,
+            doubtful: false,
+        }
+    }
+
+    /// A socket whose peer may well not speak TLS, in which case reading fails before TLS has said a word.
+    pub(crate) fn doubtful(socket: TcpStream) -> Self {
+        Self {
+            doubtful: true,
+            ..Self::new(socket)
+        }
     }
 }
 
@@ -117,6 +133,15 @@ impl AsyncRead for Rationed {
             this.reads = 0;
             return Poll::Pending;
         };
+        if this.doubtful && matches!(read, Ok(1..)) {
+            this.doubtful = false;
+            if buffer.first() != Some(&HANDSHAKE) {
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "the peer does not speak TLS",
+                )));
+            }
+        }
         Poll::Ready(read)
     }
 }
