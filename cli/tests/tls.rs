@@ -1,0 +1,186 @@
+//! A gateway with TLS, and commands that talk to it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use rustix::process::Signal;
+use support::{Gateway, Home};
+
+const CONFIG: &str = "{gateway: {mode: 'local', auth: {token: 'hunter2'}, tls: {enabled: true}}}";
+
+fn home() -> Home {
+    let home = Home::new();
+    home.write_config(CONFIG);
+    home
+}
+
+fn fingerprint(gateway: &Gateway) -> String {
+    let said = &gateway.announcement;
+    let line = said
+        .lines()
+        .find_map(|line| line.strip_prefix("TLS fingerprint (SHA-256) "));
+    line.unwrap_or_else(|| panic!("{said}")).to_owned()
+}
+
+#[test]
+fn commands_of_this_host_speak_tls_by_themselves() {
+    let mut home = home();
+    let gateway = home.gateway(&[]);
+    let said = &gateway.announcement;
+    let url = format!("wss://127.0.0.1:{}", home.port);
+    assert!(said.contains(&format!("listening on {url}")), "{said}");
+    let path = home.path(".openclaw/gateway/tls/gateway-cert.pem");
+    assert!(
+        said.contains(&format!(
+            "made a TLS certificate for you: {}",
+            path.display()
+        )),
+        "{said}"
+    );
+    let first = fingerprint(&gateway);
+    let health = home.run_line("health").exits(0);
+    assert!(health.stdout.starts_with("OK ("), "{health:?}");
+    let status = home.run_line("status --json").exits(0).document();
+    assert_eq!(status["gateway"]["url"], *url);
+    let reply = home.run_line("agent --message hello").exits(0);
+    assert_eq!(reply.stdout, "hello\n");
+
+    gateway.signal(Signal::Term);
+    let (code, said) = gateway.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("PRIVATE"), "{said}");
+    let gateway = home.gateway(&[]);
+    assert!(gateway.announcement.contains("TLS certificate from "));
+    assert_eq!(fingerprint(&gateway), first);
+}
+
+#[test]
+fn a_pin_lets_in_one_certificate_and_no_other() {
+    let mut home = home();
+    let gateway = home.gateway(&[]);
+    let (url, pin) = (
+        format!("wss://127.0.0.1:{}", home.port),
+        fingerprint(&gateway),
+    );
+    let health = |pin: &str| home.run_line(&format!("health --url {url} --token hunter2 {pin}"));
+    health(&format!("--tls-fingerprint {pin}")).exits(0);
+    health(&format!("--tls-fingerprint sha256:{}", pin.to_uppercase())).exits(0);
+
+    let wrong = "0f".repeat(32);
+    let refused = health(&format!("--tls-fingerprint {wrong}"))
+        .exits(77)
+        .hides("hunter2");
+    assert!(
+        refused.stderr.contains("tls fingerprint mismatch"),
+        "{refused:?}"
+    );
+    assert!(
+        refused.stderr.contains(&pin) && refused.stderr.contains(&wrong),
+        "{refused:?}"
+    );
+    assert!(
+        refused
+            .stderr
+            .contains("The fingerprint came from --tls-fingerprint.")
+    );
+    let document = health(&format!("--json --tls-fingerprint {wrong}"))
+        .exits(77)
+        .document();
+    assert_eq!(document["error"]["code"], "TLS_FINGERPRINT_MISMATCH");
+    assert_eq!(document["error"]["retryable"], false);
+
+    let unpinned = health("").exits(77);
+    assert!(unpinned.stderr.contains("pin it"), "{unpinned:?}");
+    let syntax = health("--tls-fingerprint 0f").exits(2);
+    assert!(
+        syntax.stderr.starts_with("Invalid --tls-fingerprint."),
+        "{syntax:?}"
+    );
+    let plain = url.replace("wss", "ws");
+    let line = format!("health --url {plain} --token hunter2 --tls-fingerprint {pin}");
+    let plain = home.run_line(&line).exits(2);
+    assert!(plain.stderr.contains("requires wss://"), "{plain:?}");
+    // What speaks no TLS gets nothing from a port that does.
+    let plain = home.run_line(&format!(
+        "health --url ws://127.0.0.1:{} --token hunter2",
+        home.port
+    ));
+    let plain = plain.exits(69);
+    assert!(plain.stderr.contains("wants TLS"), "{plain:?}");
+}
+
+#[test]
+fn a_configured_gateway_elsewhere_is_pinned_or_vouched_for() {
+    let mut there = home();
+    let gateway = there.gateway(&[]);
+    let url = format!("wss://localhost:{}", there.port);
+    let here = Home::new();
+    let configure = |pin: &str| {
+        here.write_config(&format!(
+            "{{gateway: {{mode: 'remote', remote: {{url: '{url}', token: 'hunter2'{pin}}}}}}}"
+        ));
+    };
+    configure(&format!(", tlsFingerprint: '{}'", fingerprint(&gateway)));
+    here.run_line("health").exits(0);
+    configure(&format!(", tlsFingerprint: '{}'", "0f".repeat(32)));
+    let refused = here.run_line("health").exits(77);
+    assert!(
+        refused
+            .stderr
+            .contains("came from gateway.remote.tlsFingerprint."),
+        "{refused:?}"
+    );
+    configure("");
+    here.run_line("health").exits(77);
+    // The certificate that the gateway made vouches for itself where the system trusts it.
+    let certificate = there.path(".openclaw/gateway/tls/gateway-cert.pem");
+    let mut trusting = here.command(["health"]);
+    trusting.env("SSL_CERT_FILE", &certificate);
+    support::Done::of(trusting).exits(0);
+}
+
+#[test]
+fn a_setup_code_carries_the_fingerprint() {
+    let mut home = home();
+    let gateway = home.gateway(&["--bind", "lan"]);
+    let code = home.run_line("qr --json").exits(0).document();
+    let url = code["gatewayUrl"].as_str().unwrap();
+    assert!(url.starts_with("wss://"), "{code}");
+    assert_eq!(code["access"], "full");
+    drop(gateway);
+}
+
+#[test]
+fn a_broken_certificate_stops_the_start_as_every_fault_of_the_configuration_does() {
+    let home = home();
+    fs::write(home.path("c.pem"), "hello").unwrap();
+    fs::write(home.path("k.pem"), "hunter2").unwrap();
+    home.write_config(
+        "{gateway: {mode: 'local', auth: {token: 't'}, tls: {enabled: true, certPath: '~/c.pem', keyPath: '~/k.pem'}}}",
+    );
+    let refused = home.run_line("gateway").exits(78).hides("hunter2");
+    let expected = format!(
+        "gateway tls: {} cannot be used: no certificate in PEM is in it\n",
+        home.path("c.pem").display()
+    );
+    assert_eq!(refused.stderr, expected);
+}
+
+#[test]
+fn plain_http_on_the_port_gets_nothing() {
+    let mut home = home();
+    let _gateway = home.gateway(&[]);
+    let mut socket = TcpStream::connect(("127.0.0.1", home.port)).unwrap();
+    socket
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer, b"");
+    home.run_line("health").exits(0);
+}
