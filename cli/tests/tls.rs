@@ -9,6 +9,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use rustix::process::Signal;
+use serde_json::Value;
 use support::{Gateway, Home};
 
 const CONFIG: &str = "{gateway: {mode: 'local', auth: {token: 'hunter2'}, tls: {enabled: true}}}";
@@ -50,7 +51,7 @@ fn commands_of_this_host_speak_tls_by_themselves() {
     let reply = home.run_line("agent --message hello").exits(0);
     assert_eq!(reply.stdout, "hello\n");
 
-    gateway.signal(Signal::Term);
+    gateway.signal(Signal::TERM);
     let (code, said) = gateway.end();
     assert_eq!(code, Some(0), "{said}");
     assert!(!said.contains("PRIVATE"), "{said}");
@@ -152,7 +153,26 @@ fn a_setup_code_carries_the_fingerprint() {
     let url = code["gatewayUrl"].as_str().unwrap();
     assert!(url.starts_with("wss://"), "{code}");
     assert_eq!(code["access"], "full");
-    drop(gateway);
+    let carried: Value =
+        serde_json::from_slice(&decode(code["setupCode"].as_str().unwrap())).unwrap();
+    assert_eq!(carried["url"], code["gatewayUrl"]);
+    assert_eq!(carried["tlsFingerprint"], fingerprint(&gateway));
+}
+
+/// Reads base64url.
+fn decode(text: &str) -> Vec<u8> {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let (mut bits, mut known, mut bytes) = (0u32, 0, Vec::new());
+    for byte in text.bytes() {
+        let digit = DIGITS.iter().position(|digit| *digit == byte).unwrap();
+        bits = bits << 6 | digit as u32;
+        known += 6;
+        if known >= 8 {
+            known -= 8;
+            bytes.push((bits >> known) as u8);
+        }
+    }
+    bytes
 }
 
 #[test]

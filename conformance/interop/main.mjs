@@ -11,6 +11,7 @@ import { refusals } from "./checks/refusals.mjs";
 import { requests } from "./checks/requests.mjs";
 import { runs } from "./checks/runs.mjs";
 import { shutdown } from "./checks/shutdown.mjs";
+import { tls } from "./checks/tls.mjs";
 import { watch } from "./checks/watch.mjs";
 import { runningGateway, startGateway } from "./lib/gateway.mjs";
 import { Judge } from "./lib/judge.mjs";
@@ -38,16 +39,19 @@ async function judge(options, gateway) {
   install(judge);
   const runner = new Runner({ gateway, options, judge });
   const lasting = new Scene(gateway, options, judge);
+  const secured = tls(gateway, options);
   try {
     const watched = await watch(lasting).catch((error) => {
       runner.verdict("a connection to watch is admitted", [error.message, ...judge.drain()]);
       return [];
     });
     await runner.run([...http, ...hello, ...devices, ...requests, ...refusals, ...frames, ...runs]);
+    await runner.run(secured.checks);
     await runner.run(watched);
     if (gateway.process) await runner.run(shutdown(lasting));
   } finally {
     await lasting.end();
+    await secured.stop();
   }
   if (runner.failed === 0 && !options.only) {
     const unneeded = judge.unused().filter((entry) => entry.stale);

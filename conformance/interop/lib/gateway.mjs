@@ -2,7 +2,8 @@
 
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, mkdirSync, rmSync } from "node:fs";
+import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { get } from "node:https";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,10 +18,14 @@ export function runningGateway(url, token) {
   return { url: base, http: base.replace(/^ws/, "http"), token, process: undefined, stop: async () => {}, output: () => "" };
 }
 
-export async function startGateway(binary, { token = randomBytes(24).toString("hex"), readyWithin, verbose }) {
+/** Starts a gateway; with `config` it is configured, and speaks TLS if that says so. */
+export async function startGateway(binary, { token = randomBytes(24).toString("hex"), readyWithin, verbose, config }) {
   const home = mkdtempSync(join(tmpdir(), "openclaw-interop-"));
   const port = await freePort();
-  mkdirSync(join(home, "state"));
+  const state = join(home, "state");
+  mkdirSync(state);
+  if (config) writeFileSync(join(state, "openclaw.json"), JSON.stringify(config));
+  const secure = config?.gateway?.tls?.enabled ? "s" : "";
   let output = "";
   const child = spawn(
     binary,
@@ -38,9 +43,12 @@ export async function startGateway(binary, { token = randomBytes(24).toString("h
     });
   }
   const gateway = {
-    url: `ws://127.0.0.1:${port}`,
-    http: `http://127.0.0.1:${port}`,
+    url: `ws${secure}://127.0.0.1:${port}`,
+    http: `http${secure}://127.0.0.1:${port}`,
     token,
+    binary,
+    readyWithin,
+    state,
     process: child,
     exited,
     output: () => output,
@@ -91,12 +99,25 @@ async function ready(gateway, within) {
 
 /** One bounded GET; nothing when nobody answers. */
 export async function probe(base, path) {
+  if (base.startsWith("https:")) return insecureProbe(base + path);
   try {
     const response = await fetch(base + path, { signal: AbortSignal.timeout(2_000), headers: { connection: "close" } });
     return { status: response.status, headers: response.headers, body: await response.text() };
   } catch {
     return undefined;
   }
+}
+
+/** The same over TLS, whatever certificate is shown. */
+function insecureProbe(url) {
+  return new Promise((resolve) => {
+    const options = { rejectUnauthorized: false, agent: false, signal: AbortSignal.timeout(2_000) };
+    const request = get(url, options, (response) => {
+      response.resume();
+      resolve({ status: response.statusCode });
+    });
+    request.on("error", () => resolve(undefined));
+  });
 }
 
 /** Polls `path` until `predicate` holds for what it answers. */
