@@ -97,7 +97,7 @@ impl Places {
                 CredentialError::NoKey | CredentialError::Key | CredentialError::Mismatch => {
                     &self.key
                 }
-                _ => &self.certificate,
+                CredentialError::NoCertificate | CredentialError::Certificate => &self.certificate,
             };
             TlsFault::Useless {
                 path: path.clone(),

@@ -168,6 +168,12 @@ fn an_announced_restart_is_waited_for() {
 }
 
 #[test]
+fn who_is_not_believed_is_not_tried_again() {
+    let next = policy().ended(Ending::Untrusted, 1, at(seconds(1)));
+    assert_eq!(next, Next::Pause(Why::Untrusted));
+}
+
+#[test]
 fn what_passes_is_tried_again() {
     for (code, reason) in [
         (1000, ""),

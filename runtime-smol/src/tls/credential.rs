@@ -29,7 +29,6 @@ pub struct Credential {
 
 /// Why a certificate and a key are no credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum CredentialError {
     /// There is no certificate in PEM.
     NoCertificate,

@@ -172,3 +172,33 @@ impl AsyncWrite for Rationed {
         Poll::Ready(closed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::TcpListener;
+
+    use futures_lite::future;
+
+    use super::*;
+
+    #[test]
+    fn a_peer_that_is_quick_at_saying_nothing_lets_others_have_their_turn() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut peer = std::net::TcpStream::connect(address).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        let mut socket = Rationed::new(TcpStream::try_from(socket).unwrap());
+        peer.write_all(&[0; 1_000]).unwrap();
+        let mut read = || {
+            let mut read = |cx: &mut Context<'_>| Pin::new(&mut socket).poll_read(cx, &mut [0]);
+            future::block_on(future::poll_fn(|cx| Poll::Ready(read(cx))))
+        };
+        while read().is_pending() {}
+        for _ in 1..READS_IN_A_ROW {
+            assert!(read().is_ready());
+        }
+        assert!(read().is_pending());
+        assert!(read().is_ready());
+    }
+}

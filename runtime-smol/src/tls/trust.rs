@@ -296,10 +296,6 @@ fn distrust(error: &CertificateError, shown: Fingerprint) -> CertificateFault {
     }
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the enum grows, and everything else is a handshake that failed"
-)]
 fn failed(error: io::Error) -> Failed {
     let cause = error
         .get_ref()

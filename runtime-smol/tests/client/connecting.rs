@@ -252,9 +252,12 @@ fn a_gateway_without_challenge_or_without_hello_is_given_up() {
 #[test]
 fn what_cannot_be_right_is_not_sent() {
     run(async {
-        let error = Gateway::builder("wss://host").connect().await.unwrap_err();
-        assert!(matches!(error, ConnectError::Url(UrlError::Tls)));
-        assert!(error.to_string().contains("not supported yet"));
+        let error = Gateway::builder("https://host")
+            .connect()
+            .await
+            .unwrap_err();
+        assert!(matches!(error, ConnectError::Url(UrlError::Scheme)));
+        assert!(error.to_string().contains("write it as wss://"));
         let builder = Gateway::builder("ws://127.0.0.1:1").client("nobody", "cli");
         let error = builder.connect().await.unwrap_err();
         assert!(matches!(error, ConnectError::Params(_)), "{error:?}");
