@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use async_net::TcpStream;
 use futures_lite::{AsyncRead, AsyncWrite};
@@ -168,8 +168,7 @@ impl AsyncWrite for Rationed {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let closed = ready!(Pin::new(&mut self.socket).poll_close(cx));
-        Poll::Ready(closed)
+        Pin::new(&mut self.socket).poll_close(cx)
     }
 }
 

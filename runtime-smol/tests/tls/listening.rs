@@ -151,3 +151,16 @@ fn a_certificate_and_a_key_that_are_no_credential_say_why() {
     let credential = Credential::from_pem(broken.as_bytes(), key.as_bytes());
     assert_eq!(credential.unwrap_err(), CredentialError::Certificate);
 }
+
+#[test]
+fn the_end_of_the_handshake_is_answered_before_anything_is_asked() {
+    let gateway = gateway(&Pair::own("localhost"));
+    let mut peer = peer(gateway.address, &TLS13);
+    while peer.conn.is_handshaking() {
+        peer.conn.complete_io(&mut peer.sock).unwrap();
+    }
+    while peer.conn.tls13_tickets_received() == 0 {
+        assert!(peer.conn.read_tls(&mut peer.sock).unwrap() > 0);
+        peer.conn.process_new_packets().unwrap();
+    }
+}
