@@ -165,7 +165,10 @@ fn a_wrong_command_line_exits_2() {
             "health --url ws://127.0.0.1:1",
             "gateway url override requires explicit credentials\nFix: pass --token",
         ),
-        ("health --url wss://host --token hunter2-hunter2", "TLS"),
+        (
+            "health --url https://host --token hunter2-hunter2",
+            "write it as wss://",
+        ),
         (
             "health --url ws://u:hunter2-hunter2@host --token x",
             "credentials in it",

@@ -175,10 +175,14 @@ impl Service {
         let probes = Arc::new(Probes::default());
         let gateway = config.map(|config| &config.gateway);
         let allowed = gateway.map(|gateway| gateway.control_ui.allowed_origins.as_slice());
+        let mut origins = Origins::new(port, allowed.unwrap_or_default());
+        if self.prepared.plan.tls.is_some() {
+            origins = origins.over_tls(port);
+        }
         let parts = Parts {
             admission: Admission {
                 secret,
-                origins: Origins::new(port, allowed.unwrap_or_default()),
+                origins,
                 rate_limit: gateway.map_or_else(RateLimit::default, |g| g.auth.rate_limit.clone()),
             },
             devices: Devices {

@@ -92,12 +92,7 @@ impl Origins {
     pub fn new(port: u16, allowed: &[AllowedOrigin]) -> Self {
         let mut origins = Self {
             any: false,
-            // Nobody else has the port, so the scheme that is not spoken is harmless.
-            known: ["http", "https"]
-                .iter()
-                .flat_map(|scheme| OWN_HOSTS.map(|host| format!("{scheme}://{host}:{port}")))
-                .filter_map(|origin| Origin::parse(&origin))
-                .collect(),
+            known: own("http", port),
         };
         for entry in allowed {
             match entry {
@@ -106,6 +101,13 @@ impl Origins {
             }
         }
         origins
+    }
+
+    /// Allows the pages of this host on the gateway's own port over TLS as well.
+    #[must_use]
+    pub fn over_tls(mut self, port: u16) -> Self {
+        self.known.extend(own("https", port));
+        self
     }
 
     /// Judges where a connection comes from: who has an origin is a page and needs an allowed one, and programs of browsers
@@ -128,6 +130,13 @@ impl Origins {
             ),
         )
     }
+}
+
+fn own(scheme: &str, port: u16) -> Vec<Origin> {
+    OWN_HOSTS
+        .iter()
+        .filter_map(|host| Origin::parse(&format!("{scheme}://{host}:{port}")))
+        .collect()
 }
 
 fn runs_in_a_browser(params: &ConnectParams) -> bool {
@@ -215,5 +224,8 @@ mod tests {
         assert!(known("http://[::1]"));
         assert!(!known("http://localhost:81"));
         assert!(!known("https://localhost"));
+        let secured = Origins::new(80, &[]).over_tls(80);
+        let page = Origin::parse("https://localhost:80").expect("an origin");
+        assert!(secured.known.contains(&page));
     }
 }
