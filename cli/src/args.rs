@@ -9,6 +9,8 @@ use crate::failure::Failure;
 
 mod client;
 mod devices;
+pub(crate) mod node;
+pub(crate) mod nodes;
 mod normalise;
 
 pub(crate) use client::{Agent, Call, ClientFlags, GatewayHealth, Health, Probe, Status};
@@ -164,6 +166,10 @@ pub(crate) enum Command {
     Devices(Devices),
     /// `qr`.
     Qr(Qr),
+    /// `node`.
+    Node(node::Node),
+    /// `nodes`.
+    Nodes(nodes::Nodes),
 }
 
 /// Run a gateway, or ask one; without a command: run.
@@ -265,6 +271,10 @@ mod tests {
             &["devices", "approve", "--help"],
             &["devices", "rotate", "-h"],
             &["qr", "--help"],
+            &["node"],
+            &["node", "run", "--help"],
+            &["nodes"],
+            &["nodes", "invoke", "--help"],
         ] {
             let help = printed(args);
             assert!(help.contains("Usage: openclaw"), "{help}");
@@ -300,6 +310,8 @@ mod tests {
             &["health", "--token=hunter2", "--params", "1"],
             &["devices", "remove", "--token=hunter2"],
             &["qr", "--token=hunter2", "extra"],
+            &["node", "run", "--token=hunter2", "extra"],
+            &["nodes", "invoke", "--token=hunter2"],
         ] {
             let Err(failure) = read(args) else {
                 panic!("{args:?} is fine");

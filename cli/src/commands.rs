@@ -6,13 +6,15 @@ use crate::args::{ClientFlags, Command, GatewayCommand, Globals, Request};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
-use crate::target::Target;
+use crate::target::{Role, Target};
 
 mod agent;
 mod call;
 mod devices;
 mod gateway;
 mod health;
+mod node;
+mod nodes;
 mod probe;
 mod qr;
 mod status;
@@ -36,11 +38,18 @@ pub(crate) fn run(request: Request) -> Result<Exit, Failure> {
             Command::Agent(agent) => agent::run(&globals, agent),
             Command::Devices(devices) => devices::run(&globals, devices),
             Command::Qr(qr) => qr::run(&globals, qr),
+            Command::Node(node) => node::run(&globals, node),
+            Command::Nodes(nodes) => nodes::run(&globals, nodes),
         },
     }
 }
 
 /// Decides which gateway a client's command is for.
 fn target(globals: &Globals, flags: &ClientFlags) -> Result<Target, Failure> {
-    Target::choose(globals, flags, &Environment::of_this_process())
+    Target::choose(
+        globals,
+        flags,
+        &Environment::of_this_process(),
+        Role::Operator,
+    )
 }

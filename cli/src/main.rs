@@ -7,6 +7,7 @@ mod commands;
 mod exit;
 mod failure;
 mod logger;
+mod node;
 mod output;
 mod target;
 

@@ -127,6 +127,16 @@ pub(crate) fn span(time: Duration) -> String {
     }
 }
 
+/// Returns how long ago something was, in its largest unit.
+pub(crate) fn age(ms: u64) -> String {
+    match ms / 60_000 {
+        0 => "just now".to_owned(),
+        minutes @ 1..60 => format!("{minutes} min ago"),
+        minutes @ 60..1_440 => format!("{} h ago", minutes / 60),
+        minutes => format!("{} d ago", minutes / 1_440),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +189,18 @@ mod tests {
             (200_000, "2 d 7 h"),
         ] {
             assert_eq!(span(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn ages_have_one_unit() {
+        for (ms, text) in [
+            (59_999, "just now"),
+            (60_000, "1 min ago"),
+            (3_600_000, "1 h ago"),
+            (86_400_000, "1 d ago"),
+        ] {
+            assert_eq!(age(ms), text);
         }
     }
 }

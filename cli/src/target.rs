@@ -13,7 +13,9 @@ use openclaw_gateway_service::secret::resolve::{
 };
 use openclaw_gateway_service::service::VERSION;
 use openclaw_protocol_core::json::{Json, Object};
-use openclaw_runtime_smol::client::{ConnectError, Gateway, RequestError, Timeouts, UrlError};
+use openclaw_runtime_smol::client::{
+    Builder, ConnectError, Gateway, RequestError, Timeouts, UrlError,
+};
 
 use crate::args::{ClientFlags, Globals};
 use crate::exit::Exit;
@@ -21,6 +23,7 @@ use crate::failure::Failure;
 
 mod address;
 mod device;
+mod node;
 mod pin;
 mod refusal;
 mod scopes;
@@ -29,8 +32,10 @@ mod tokens;
 mod wait;
 
 use device::Own;
+pub(crate) use device::{Role, host_name};
+pub(crate) use node::Node;
 use pin::Pin;
-pub(crate) use scopes::{ADMIN, LOOK, PAIRING, RUN};
+pub(crate) use scopes::{ADMIN, LOOK, PAIRING, READ, RUN, WRITE};
 pub(crate) use session::Session;
 pub(crate) use wait::{REQUEST, milliseconds, seconds};
 
@@ -75,8 +80,11 @@ impl Target {
         globals: &Globals,
         flags: &ClientFlags,
         env: &Environment,
+        role: Role,
     ) -> Result<Self, Failure> {
         let invocation = globals.invocation();
+        // Over loopback the gateway's secret is enough for a command.
+        let needs_device = |url: &str| role == Role::Node || !address::is_loopback(url);
         let secrets = SecretFlags::new(flags.token.as_deref(), flags.password.as_deref())
             .map_err(|fault| secret_failure(&fault))?;
         let pin = Pin::flag(flags)?;
@@ -84,13 +92,13 @@ impl Target {
             let secret =
                 resolve::for_client(resolve::Target::Explicit, &secrets, env, None, || Ok(None))
                     .map_err(|fault| secret_failure(&fault))?;
-            let own = if address::is_loopback(url) {
+            let own = if !needs_device(url) {
                 None
             } else {
                 let profile = profile(globals)?;
                 let paths = Paths::new(&profile, env)
                     .map_err(|fault| Failure::configuration(fault.to_string()))?;
-                Some(Own::of(&paths.state_dir, url, secret.is_some())?)
+                Some(Own::of(&paths.state_dir, url, secret.is_some(), role)?)
             };
             let has_token = own.as_ref().is_some_and(|own| own.stored.is_some());
             if secret.is_none() && !has_token {
@@ -134,10 +142,10 @@ impl Target {
                 )));
             };
             let secret = secret(resolve::Target::Remote)?;
-            let own = if address::is_loopback(url) {
-                None
+            let own = if needs_device(url) {
+                Some(Own::of(&paths.state_dir, url, secret.is_some(), role)?)
             } else {
-                Some(Own::of(&paths.state_dir, url, secret.is_some())?)
+                None
             };
             return Ok(Self {
                 url: url.trim().to_owned(),
@@ -159,11 +167,18 @@ impl Target {
             (None, Some(tls)) => Pin::local(tls, &paths, env)?,
             (pin, _) => pin,
         };
+        let url = format!("{scheme}://127.0.0.1:{}", port.number);
+        let secret = secret(resolve::Target::Local)?;
+        let own = if needs_device(&url) {
+            Some(Own::of(&paths.state_dir, &url, secret.is_some(), role)?)
+        } else {
+            None
+        };
         Ok(Self {
-            url: format!("{scheme}://127.0.0.1:{}", port.number),
-            secret: secret(resolve::Target::Local)?,
+            url,
+            secret,
             pin,
-            own: None,
+            own,
             source: Source::Local {
                 port,
                 configured: globals.dev || mode == Some(Mode::Local),
@@ -232,12 +247,30 @@ impl Target {
         scopes: &[&str],
         within: Duration,
     ) -> Result<Session<'_>, Failure> {
+        let (builder, device_id) = self.introduction(within)?;
+        let builder = builder.client("cli", "cli").scopes(scopes.iter().copied());
+        let began = Instant::now();
+        match builder.connect().await {
+            Ok(gateway) => {
+                let took = began.elapsed();
+                if let Some(own) = &self.own {
+                    own.keep(&device_id, &gateway.hello().raw);
+                }
+                Ok(Session {
+                    target: self,
+                    gateway,
+                    took,
+                })
+            }
+            Err(error) => Err(self.connect_failure(&error)),
+        }
+    }
+
+    /// Prepares a connection, and returns the device that it is of, if it is of one. It blocks.
+    fn introduction(&self, within: Duration) -> Result<(Builder, String), Failure> {
         let is_local = matches!(self.source, Source::Local { .. });
-        let stored = self.stored().map(|(_, stored)| stored);
         let mut builder = Gateway::builder(&self.url)
-            .client("cli", "cli")
             .client_version(VERSION)
-            .scopes(scopes.iter().copied())
             .connect_timeout(within.min(if is_local { NEAR } else { FAR }))
             .timeouts(Timeouts {
                 handshake: within,
@@ -259,28 +292,14 @@ impl Target {
             let identity = own.identity()?;
             identity.device_id().clone_into(&mut device_id);
             builder = builder.device(device::signer(identity));
-            if let Some(name) = device::host_name() {
+            if let Some(name) = host_name() {
                 builder = builder.display_name(name);
             }
         }
-        if let Some(stored) = stored {
+        if let Some((_, stored)) = self.stored() {
             builder = builder.device_token(&stored.token);
         }
-        let began = Instant::now();
-        match builder.connect().await {
-            Ok(gateway) => {
-                let took = began.elapsed();
-                if let Some(own) = &self.own {
-                    own.keep(&device_id, &gateway.hello().raw);
-                }
-                Ok(Session {
-                    target: self,
-                    gateway,
-                    took,
-                })
-            }
-            Err(error) => Err(self.connect_failure(&error)),
-        }
+        Ok((builder, device_id))
     }
 
     /// Keeps the token that the gateway gave this device in place of its own, if the answer has one. It blocks.

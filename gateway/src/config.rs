@@ -41,6 +41,8 @@ pub struct Config {
     pub heartbeat: HeartbeatConfig,
     /// The section `secrets`.
     pub secrets: SecretsConfig,
+    /// The section `nodeHost`.
+    pub node_host: NodeHostConfig,
     unknown_keys: Vec<String>,
 }
 
@@ -80,10 +82,17 @@ pub struct HeartbeatConfig {
     pub timeout: Option<Duration>,
 }
 
+/// The section `nodeHost`: this host as a node.
+#[derive(Clone, Debug, Default)]
+pub struct NodeHostConfig {
+    /// `nodeHost.allowRun`: the programs that `system.run` may start, by their absolute paths; none by default.
+    pub allow_run: Vec<String>,
+}
+
 /// Every key that this gateway knows, but those of [`limits::LIMITS`].
 ///
 /// `<name>` stands for the name of a provider.
-pub const KEYS: [&str; 46] = [
+pub const KEYS: [&str; 47] = [
     "gateway.mode",
     "gateway.port",
     "gateway.bind",
@@ -130,6 +139,7 @@ pub const KEYS: [&str; 46] = [
     "agents.defaults.heartbeat.prompt",
     "agents.defaults.heartbeat.session",
     "agents.defaults.heartbeat.timeoutSeconds",
+    "nodeHost.allowRun",
 ];
 
 /// Whether a host runs its own gateway.

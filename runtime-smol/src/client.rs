@@ -40,6 +40,7 @@ mod driver;
 mod error;
 mod events;
 mod link;
+pub mod node;
 mod params;
 mod run;
 mod wire;

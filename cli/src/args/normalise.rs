@@ -15,7 +15,7 @@ const HELP: [&str; 3] = ["-h", "--help", "help"];
 /// How much of an unknown word a message repeats, in characters.
 const SHOWN: usize = 40;
 /// Commands of the published gateway that are still to come.
-const NOT_YET: [&str; 31] = [
+const NOT_YET: [&str; 29] = [
     "agents",
     "approvals",
     "backup",
@@ -35,8 +35,6 @@ const NOT_YET: [&str; 31] = [
     "memory",
     "message",
     "models",
-    "node",
-    "nodes",
     "onboard",
     "pairing",
     "plugins",
@@ -59,6 +57,8 @@ const GATEWAY_NOT_YET: [&str; 8] = [
     "usage-cost",
 ];
 const DEVICES_NOT_YET: [&str; 1] = ["join-code"];
+const NODE_NOT_YET: [&str; 6] = ["install", "restart", "start", "status", "stop", "uninstall"];
+const NODES_NOT_YET: [&str; 6] = ["camera", "canvas", "location", "notify", "push", "screen"];
 
 /// Tells whether `--json` is among the flags, whatever else is wrong.
 pub(super) fn wants_json(args: impl Iterator<Item = String>) -> bool {
@@ -264,6 +264,8 @@ impl Line {
             let coming: &[&str] = match self.command.first().map(String::as_str) {
                 None => &NOT_YET,
                 Some("gateway") => &GATEWAY_NOT_YET,
+                Some("node") => &NODE_NOT_YET,
+                Some("nodes") => &NODES_NOT_YET,
                 Some(_) => &DEVICES_NOT_YET,
             };
             let is_coming = coming.contains(&word.as_str());

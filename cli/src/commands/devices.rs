@@ -171,7 +171,7 @@ fn change(
 }
 
 /// Sends one request over a connection of its own.
-async fn call(
+pub(super) async fn call(
     target: &Target,
     scopes: &[&str],
     within: Duration,

@@ -13,13 +13,30 @@ use super::tokens::{Stored, Tokens, TokensFault};
 use crate::failure::Failure;
 use crate::output;
 
-/// As what commands connect.
-pub(super) const ROLE: &str = "operator";
+/// As what somebody connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A command.
+    Operator,
+    /// A node, which is always a device.
+    Node,
+}
+
+impl Role {
+    /// Returns the word on the wire.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Node => "node",
+        }
+    }
+}
 
 /// What the state directory has for one gateway on another host.
 pub(super) struct Own {
     state_dir: PathBuf,
     gateway: String,
+    role: Role,
     tokens: Tokens,
     /// The token that the gateway gave, where no secret was named for it.
     pub(super) stored: Option<Stored>,
@@ -27,7 +44,12 @@ pub(super) struct Own {
 
 impl Own {
     /// Prepares for a gateway; a token is looked for where there is no secret. It blocks.
-    pub(super) fn of(state_dir: &Path, url: &str, has_secret: bool) -> Result<Self, Failure> {
+    pub(super) fn of(
+        state_dir: &Path,
+        url: &str,
+        has_secret: bool,
+        role: Role,
+    ) -> Result<Self, Failure> {
         let tokens = Tokens::of(state_dir);
         let exposed = [
             exposure("the identity file", &state_dir.join(IDENTITY_FILE)),
@@ -41,12 +63,13 @@ impl Own {
             None
         } else {
             tokens
-                .find(&gateway, ROLE)
+                .find(&gateway, role.word())
                 .map_err(|fault| Failure::configuration(fault.to_string()))?
         };
         Ok(Self {
             state_dir: state_dir.to_owned(),
             gateway,
+            role,
             tokens,
             stored,
         })
@@ -65,10 +88,6 @@ impl Own {
 
     /// Keeps the token that came with hello. It blocks.
     pub(super) fn keep(&self, device_id: &str, hello: &Json) {
-        #[derive(Deserialize)]
-        struct Hello {
-            auth: Given,
-        }
         if let Ok(Hello { auth }) = hello.read() {
             self.store(device_id, auth);
         }
@@ -94,11 +113,11 @@ impl Own {
 
     /// Forgets a token that opens nothing any more. It blocks.
     pub(super) fn forget(&self, token: &str) {
-        tell(self.tokens.drop(&self.gateway, ROLE, token));
+        tell(self.tokens.drop(&self.gateway, self.role.word(), token));
     }
 
     fn store(&self, device_id: &str, given: Given) {
-        let Some(token) = given.token.filter(|_| given.role == ROLE) else {
+        let Some(token) = given.token.filter(|_| given.role == self.role.word()) else {
             return;
         };
         let new = Stored {
@@ -107,8 +126,13 @@ impl Own {
             scopes: given.scopes,
             stored_at_ms: now_ms(),
         };
-        tell(self.tokens.put(&self.gateway, ROLE, new));
+        tell(self.tokens.put(&self.gateway, self.role.word(), new));
     }
+}
+
+#[derive(Deserialize)]
+struct Hello {
+    auth: Given,
 }
 
 /// What a gateway gives to a device.
@@ -121,8 +145,14 @@ struct Given {
     scopes: Vec<String>,
 }
 
+/// Returns the token for a role that came with hello.
+pub(super) fn given(hello: &Json, role: Role) -> Option<String> {
+    let Hello { auth } = hello.read().ok()?;
+    auth.token.filter(|_| auth.role == role.word())
+}
+
 /// Returns what operators may know this host by.
-pub(super) fn host_name() -> Option<String> {
+pub(crate) fn host_name() -> Option<String> {
     #[cfg(unix)]
     {
         let system = rustix::system::uname();

@@ -4,7 +4,7 @@ use openclaw_protocol_core::error_shape::ErrorShape;
 use openclaw_protocol_core::json::Json;
 use serde_json::Value;
 
-use super::Target;
+use super::{Source, Target};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
@@ -37,25 +37,17 @@ impl Target {
     }
 
     fn pairing(&self, shape: &ErrorShape, failure: Failure) -> Failure {
-        let details = shape
-            .details
-            .as_ref()
-            .and_then(|details| details.read().ok());
-        let details: Value = details.unwrap_or_default();
-        let here = if self.own.is_some() {
-            "openclaw"
-        } else {
-            self.invocation()
-        };
+        let details = details(shape);
         let failure = failure.hints(asked(&details));
-        let Some(id) = details["requestId"].as_str().filter(|id| is_id(id)) else {
+        let Some(id) = request_id(&details) else {
             return failure
                 .hint(format!(
-                    "Find the request on the gateway's host: {here} devices list"
+                    "Find the request on the gateway's host: {} devices list",
+                    self.there()
                 ))
                 .hint("Once it is approved, run this again.");
         };
-        let command = format!("{here} devices approve {id}");
+        let command = format!("{} devices approve {id}", self.there());
         let failure = match Json::of(&command) {
             Ok(command) => failure.beside("approveCommand", command),
             Err(_) => failure,
@@ -65,6 +57,31 @@ impl Target {
             .hint(format!("Approve it on the gateway's host: {command}"))
             .hint("It waits for five minutes, and as long again whenever this is run; once it is approved, run this again.")
     }
+}
+
+impl Target {
+    /// Returns how to call this program on the gateway's host.
+    pub(super) fn there(&self) -> &str {
+        match self.source {
+            Source::Local { .. } => self.invocation(),
+            Source::Flag | Source::Remote { .. } if self.own.is_none() => self.invocation(),
+            Source::Flag | Source::Remote { .. } => "openclaw",
+        }
+    }
+}
+
+/// Returns what else a refusal says.
+pub(super) fn details(shape: &ErrorShape) -> Value {
+    let details = shape
+        .details
+        .as_ref()
+        .and_then(|details| details.read().ok());
+    details.unwrap_or_default()
+}
+
+/// Returns the request that waits, if it may go into a command.
+pub(super) fn request_id(details: &Value) -> Option<&str> {
+    details["requestId"].as_str().filter(|id| is_id(id))
 }
 
 /// Says which device asked for what.
@@ -88,7 +105,7 @@ fn asked(details: &Value) -> Option<String> {
 }
 
 /// Only an id like this goes into a command that people are told to run.
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
     text.len() <= LONGEST_ID
         && text.bytes().all(fits)

@@ -5,21 +5,18 @@ use openclaw_gateway_service::methods;
 use super::Target;
 
 /// What a command that only looks asks for.
-pub(crate) const LOOK: [&str; 1] = ["operator.read"];
+pub(crate) const LOOK: [&str; 1] = [READ];
 /// What a command that runs an agent asks for.
-pub(crate) const RUN: [&str; 2] = ["operator.read", "operator.write"];
+pub(crate) const RUN: [&str; 2] = [READ, WRITE];
+/// What a command that asks for nodes asks for, and one that has them do something.
+pub(crate) const READ: &str = "operator.read";
+pub(crate) const WRITE: &str = "operator.write";
 /// What a command that asks for devices asks for.
 pub(crate) const PAIRING: &str = "operator.pairing";
 /// What a command asks for that may do anything.
 pub(crate) const ADMIN: &str = "operator.admin";
 /// Everything, for who has the gateway's secret on its own host.
-const ANYTHING: [&str; 5] = [
-    ADMIN,
-    "operator.read",
-    "operator.write",
-    "operator.approvals",
-    PAIRING,
-];
+const ANYTHING: [&str; 5] = [ADMIN, READ, WRITE, "operator.approvals", PAIRING];
 
 /// Somebody has to approve what a device asks for elsewhere, so it asks for no more than it needs.
 impl Target {
@@ -50,8 +47,13 @@ impl Target {
         }
     }
 
+    /// Returns what to ask for in order to do something over nodes that needs these scopes.
+    pub(crate) fn scopes_over_nodes<'a>(&'a self, needed: &[&'a str]) -> Vec<&'a str> {
+        self.held_or(|| needed.to_vec())
+    }
+
     /// What is open without asking anybody, or for a device that presents the secret what it needs.
-    fn held_or(&self, needed: impl FnOnce() -> Vec<&'static str>) -> Vec<&str> {
+    fn held_or<'a>(&'a self, needed: impl FnOnce() -> Vec<&'a str>) -> Vec<&'a str> {
         match (&self.own, self.stored()) {
             (None, _) => ANYTHING.to_vec(),
             (Some(_), Some((_, stored))) => stored.scopes.iter().map(String::as_str).collect(),

@@ -7,6 +7,7 @@ struct Host {
     env: Environment,
     globals: Globals,
     flags: ClientFlags,
+    role: Role,
 }
 
 impl Host {
@@ -23,6 +24,7 @@ impl Host {
                 tls_fingerprint: None,
                 json: false,
             },
+            role: Role::Operator,
         }
     }
 
@@ -39,7 +41,7 @@ impl Host {
     }
 
     fn choose(&self) -> Result<Target, Failure> {
-        Target::choose(&self.globals, &self.flags, &self.env)
+        Target::choose(&self.globals, &self.flags, &self.env, self.role)
     }
 
     fn chosen(&self) -> (String, &'static str, String) {

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use jsonc_parser::ast::{Object, ObjectPropName, Value};
 use jsonc_parser::errors::{ParseError, ParseErrorKind};
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
-use super::{Bind, Config, ConfigFault, GatewayConfig, Mode};
+use super::{Bind, Config, ConfigFault, GatewayConfig, Mode, NodeHostConfig};
 use super::{auth, heartbeat, limits, nodes, secrets, tls};
 
 /// How much of an unknown key's name is kept, in bytes.
@@ -45,7 +46,29 @@ pub(super) fn config(text: &str) -> Result<Config> {
                 let section = object("secrets", value)?;
                 config.secrets = secrets::secrets(section, &mut config.unknown_keys)?;
             }
+            "nodeHost" => {
+                let section = object("nodeHost", value)?;
+                config.node_host = node_host(section, &mut config.unknown_keys)?;
+            }
             _ => unknown(&mut config.unknown_keys, "", name),
+        }
+    }
+    Ok(config)
+}
+
+fn node_host(section: &Object<'_>, strangers: &mut Vec<String>) -> Result<NodeHostConfig> {
+    let mut config = NodeHostConfig::default();
+    for (name, value) in members(section) {
+        match name {
+            "allowRun" => {
+                config.allow_run = texts(
+                    "nodeHost.allowRun",
+                    value,
+                    r#"must be a list of absolute paths such as "/usr/bin/uptime""#,
+                    |path| Path::new(path).is_absolute().then(|| path.to_owned()),
+                )?;
+            }
+            _ => unknown(strangers, "nodeHost.", name),
         }
     }
     Ok(config)

@@ -157,6 +157,12 @@ impl Builder {
         self
     }
 
+    /// Says which commands a node offers; see [`node`](super::node).
+    pub fn commands<S: Into<String>>(mut self, commands: impl IntoIterator<Item = S>) -> Self {
+        self.params.commands = commands.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Accepts protocol versions from `oldest` to `newest`; 3 to 4 by default.
     pub fn versions(mut self, oldest: u32, newest: u32) -> Self {
         self.params.versions = VersionRange {

@@ -61,7 +61,7 @@ fn pending(listing: &Listing, now_ms: u64) -> Option<String> {
             request.name(),
             request.access().words(),
             approved.map_or_else(|| "none".to_owned(), |device| device.access().words()),
-            age(now_ms.saturating_sub(request.ts())),
+            output::age(now_ms.saturating_sub(request.ts())),
             if request.is_repair() {
                 format!("{status}, repair")
             } else {
@@ -94,30 +94,4 @@ fn paired(listing: &Listing) -> Option<String> {
     }
     let count = listing.paired.len();
     (count > 0).then(|| format!("Paired ({count})\n{}\nFull device IDs\n{ids}", table.draw()))
-}
-
-fn age(ms: u64) -> String {
-    match ms / 60_000 {
-        0 => "just now".to_owned(),
-        minutes @ 1..60 => format!("{minutes} min ago"),
-        minutes @ 60..1_440 => format!("{} h ago", minutes / 60),
-        minutes => format!("{} d ago", minutes / 1_440),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::age;
-
-    #[test]
-    fn ages_have_one_unit() {
-        for (ms, text) in [
-            (59_999, "just now"),
-            (60_000, "1 min ago"),
-            (3_600_000, "1 h ago"),
-            (86_400_000, "1 d ago"),
-        ] {
-            assert_eq!(age(ms), text);
-        }
-    }
 }
