@@ -71,6 +71,11 @@ impl Failure {
         Self::new(Exit::Failure, Kind::Cli, "FAILURE", message)
     }
 
+    /// The gateway does not let us in any more.
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
+        Self::new(Exit::Refused, Kind::Cli, "REFUSED", message)
+    }
+
     /// The exit code says it all.
     pub(crate) fn silent(exit: Exit) -> Self {
         Self {

@@ -25,7 +25,7 @@ use crate::failure::Failure;
 use crate::target::{Node, Target};
 
 /// How often a device that waits to be approved asks, and a node whether what it offers is approved.
-const ASK_AGAIN: Duration = Duration::from_secs(5);
+const ASK_AGAIN: Duration = Duration::from_secs(3);
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// How long an answer may take to be sent.
 const SEND: Duration = Duration::from_secs(10);
@@ -94,8 +94,8 @@ pub(crate) async fn serve(target: Target, offer: Offer) -> Result<Exit, Failure>
         out: out.clone(),
     };
     let stopped = async {
-        let signal = signals.next().await;
-        log::info!("stopping: {signal:?}");
+        let is_int = matches!(signals.next().await, Some(Ok(Signal::Int)));
+        log::info!("{}: stopping", if is_int { "SIGINT" } else { "SIGTERM" });
         Ok(Exit::Ok)
     };
     let result = stopped.or(host.serve()).await;
@@ -201,10 +201,10 @@ impl Host {
                     self.wait_for_device(error)?;
                     self.again.set_after(ASK_AGAIN);
                 }
-                (why, error) => return Err(self.turned_away(why, error).await),
+                (why, error) => return Err(self.turned_away(why, error)),
             },
             State::Stopped { why, error } => {
-                return Err(self.turned_away(why, error.as_deref()).await);
+                return Err(self.turned_away(why, error.as_deref()));
             }
             other => log::debug!("{other:?}"),
         }
@@ -237,17 +237,15 @@ impl Host {
         Ok(())
     }
 
-    async fn turned_away(&self, why: Why, error: Option<&ConnectError>) -> Failure {
+    fn turned_away(&self, why: Why, error: Option<&ConnectError>) -> Failure {
         let Some(error) = error else {
-            let message = match why {
-                Why::Removed => "The gateway has removed this node.",
-                _ => "The gateway does not want this node.",
+            let message = if why == Why::Removed {
+                "The gateway has removed this node."
+            } else {
+                "The gateway does not want this node."
             };
-            return Failure {
-                exit: Exit::Refused,
-                ..Failure::other(message)
-            }
-            .hint("Run this again with the gateway's --token or --password to ask anew.");
+            return Failure::refused(message)
+                .hint("To ask anew, run this again with --token or --password of the gateway.");
         };
         self.target.turned_away(error)
     }
@@ -287,10 +285,11 @@ impl Host {
     }
 
     fn again(&mut self) {
-        match self.link.state() {
-            State::Paused { .. } => self.link.resume(),
-            State::Ready { .. } | State::Recovering { .. } => self.look(),
-            _ => {}
+        let state = self.link.state();
+        if matches!(state, State::Paused { .. }) {
+            self.link.resume();
+        } else if matches!(state, State::Ready { .. } | State::Recovering { .. }) {
+            self.look();
         }
     }
 
@@ -334,7 +333,6 @@ impl Host {
                     timeout,
                     ..
                 } = invoke;
-                log::info!("{command}: begun");
                 let (work, done) = (Arc::clone(&self.work), self.done.clone());
                 let key = id.clone();
                 let job = smol::spawn(async move {

@@ -73,19 +73,15 @@ pub(super) fn event() -> Object {
 #[cfg(target_os = "linux")]
 fn look() -> (Load, Option<u64>) {
     let system = rustix::system::sysinfo();
-    let unit = u64::from(system.mem_unit.max(1));
-    let total = u64::from(system.totalram).saturating_mul(unit);
-    let free = available().unwrap_or_else(|| u64::from(system.freeram).saturating_mul(unit));
     // Fixed point, as <linux/sysinfo.h> has it; two digits are what people read.
     let average =
         |load| (f64::from(u32::try_from(load).unwrap_or(u32::MAX)) / 655.36).round() / 100.0;
     let load = Load {
         cpu_count: cpus(),
         load_average: Some(system.loads.map(average)),
-        memory: Some(Memory {
-            memory_total_bytes: total,
-            memory_free_bytes: free.min(total),
-        }),
+        memory: std::fs::read_to_string("/proc/meminfo")
+            .ok()
+            .and_then(|text| memory(&text)),
     };
     (load, u64::try_from(system.uptime).ok())
 }
@@ -100,15 +96,19 @@ fn look() -> (Load, Option<u64>) {
     (load, None)
 }
 
-/// What programs could have, in bytes; what is free alone leaves out what the system would give back.
+/// Free is what programs could have; what is unused is less than that.
 #[cfg(target_os = "linux")]
-fn available() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    kib.checked_mul(1_024)
+fn memory(text: &str) -> Option<Memory> {
+    let bytes = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+        kib.checked_mul(1_024)
+    };
+    let total = bytes("MemTotal:")?;
+    Some(Memory {
+        memory_total_bytes: total,
+        memory_free_bytes: bytes("MemAvailable:")?.min(total),
+    })
 }
 
 fn cpus() -> usize {
@@ -120,6 +120,16 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn memory_is_read_as_the_system_writes_it() {
+        let text = "MemTotal:       16 kB\nMemFree:         1 kB\nMemAvailable:    3 kB\n";
+        let memory = memory(text).unwrap();
+        assert_eq!(memory.memory_total_bytes, 16_384);
+        assert_eq!(memory.memory_free_bytes, 3_072);
+        assert!(super::memory("MemTotal: x kB\n").is_none());
+    }
 
     #[test]
     fn a_host_tells_what_it_knows_and_nothing_else() {

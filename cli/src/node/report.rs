@@ -107,10 +107,8 @@ fn trouble(why: Why, error: Option<&ConnectError>) -> String {
     match (error, said) {
         (_, Some(said)) => format!("not connected: {}", output::short(said, SHOWN)),
         (Some(error), None) => format!("not connected: {error}"),
-        (None, None) => match why {
-            Why::Restarting => "disconnected: the gateway restarts".to_owned(),
-            _ => "disconnected".to_owned(),
-        },
+        (None, None) if why == Why::Restarting => "disconnected: the gateway restarts".to_owned(),
+        (None, None) => "disconnected".to_owned(),
     }
 }
 

@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+pub(crate) mod node;
+
 /// Long enough for a busy machine; nothing that works takes as long.
 const PATIENCE: Duration = Duration::from_secs(30);
 

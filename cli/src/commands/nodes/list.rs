@@ -149,7 +149,7 @@ fn describe(target: &Target, known: &Known, connected: bool, now_ms: u64) -> Str
         ]);
         if let Some(id) = &node.pending_request_id {
             waits += &format!(
-                "\nApproval pending for {}. Run {} nodes approve {}{}\n",
+                "Approval pending for {}. Run {} nodes approve {}{}\n",
                 node.name(),
                 target.invocation(),
                 output::line(id),
@@ -161,6 +161,9 @@ fn describe(target: &Target, known: &Known, connected: bool, now_ms: u64) -> Str
         text += &format!("\n{}", table.draw());
     } else if known.nodes.is_empty() {
         text += "Start one with: openclaw node run\n";
+    }
+    if !waits.is_empty() {
+        text.push('\n');
     }
     text + &waits
 }

@@ -11,9 +11,10 @@ use crate::target::Target;
 
 /// Makes a failure of an error, with what to do about it.
 pub(super) fn explained(target: &Target, error: RequestError, node: Option<&Node>) -> Failure {
-    let hints = match &error {
-        RequestError::Answered { error, .. } => hints(target, error, node),
-        _ => Vec::new(),
+    let hints = if let RequestError::Answered { error, .. } = &error {
+        hints(target, error, node)
+    } else {
+        Vec::new()
     };
     target.request_failure(error).hints(hints)
 }
@@ -55,6 +56,11 @@ fn hints(target: &Target, error: &ErrorShape, node: Option<&Node>) -> Vec<String
             "It offers: {}",
             output::line(&node.commands.join(", "))
         )];
+    }
+    if reason == "command not allowlisted" {
+        return vec![
+            "gateway.nodes.commands in the gateway's openclaw.json says which commands are allowed.".to_owned(),
+        ];
     }
     match &*error.message {
         "unknown requestId" => vec![format!(
