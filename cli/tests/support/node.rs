@@ -266,8 +266,12 @@ impl Peer {
     }
 
     pub(crate) async fn fail(&mut self, to: &Value, code: &str, details: Value) {
-        let id = &to["id"];
         let error = json!({"code": code, "message": "no", "details": details});
+        self.fail_with(to, error).await;
+    }
+
+    pub(crate) async fn fail_with(&mut self, to: &Value, error: Value) {
+        let id = &to["id"];
         self.say(&json!({"type": "res", "id": id, "ok": false, "error": error}))
             .await;
     }
