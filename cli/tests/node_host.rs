@@ -383,7 +383,9 @@ fn what_cannot_be_allowed_or_is_not_there_is_a_wrong_command_line() {
         let done = home.run_line(&format!("node run {flags}")).exits(2);
         assert!(done.stderr.contains(part), "{flags}: {done:#?}");
     }
-    home.write_config(r#"{nodeHost: {allowRun: ["uptime"]}}"#);
-    let done = home.run_line("node run").exits(78);
-    assert!(done.stderr.contains("nodeHost.allowRun"), "{done:#?}");
+    for program in ["uptime", "/nonesuch-program"] {
+        home.write_config(&format!(r#"{{nodeHost: {{allowRun: ["{program}"]}}}}"#));
+        let done = home.run_line("node run").exits(78);
+        assert!(done.stderr.contains("nodeHost.allowRun"), "{done:#?}");
+    }
 }

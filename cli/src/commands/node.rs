@@ -29,12 +29,10 @@ pub(super) fn run(globals: &Globals, node: Node) -> Result<Exit, Failure> {
 fn serve(globals: &Globals, run: Run) -> Result<Exit, Failure> {
     let mut env = Environment::of_this_process();
     port(run.port.as_deref())?;
-    let allowed = Allowed::of(
-        run.allow_run
-            .iter()
-            .cloned()
-            .chain(configured(globals, &env)?),
-    )?;
+    let allowed = Allowed::of(run.allow_run.clone(), Failure::usage)?;
+    let allowed = allowed.and(Allowed::of(configured(globals, &env)?, |message| {
+        Failure::configuration(message)
+    })?);
     let commands = offered(&run.commands, &allowed)?;
     let url = address(&run)?;
     if let (None, Some(port)) = (&url, &run.port) {
@@ -155,7 +153,7 @@ mod tests {
 
     fn allowed() -> Allowed {
         let own = std::env::current_exe().unwrap();
-        Allowed::of([own.to_str().unwrap().to_owned()]).unwrap()
+        Allowed::of(vec![own.to_str().unwrap().to_owned()], Failure::usage).unwrap()
     }
 
     fn names(typed: &[&str], allowed: &Allowed) -> Result<String, Failure> {

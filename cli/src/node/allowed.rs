@@ -22,14 +22,17 @@ pub(crate) struct Allowed {
 }
 
 impl Allowed {
-    /// Takes paths as they were typed. It blocks.
-    pub(crate) fn of(paths: impl IntoIterator<Item = String>) -> Result<Self, Failure> {
+    /// Takes paths as they were written; one that cannot be taken is a `fault` of where it was. It blocks.
+    pub(crate) fn of(
+        paths: Vec<String>,
+        fault: impl Fn(String) -> Failure,
+    ) -> Result<Self, Failure> {
         let mut programs = Vec::new();
         for typed in paths {
             let path = PathBuf::from(&typed);
             let wrong = |why: &str| {
                 let shown = output::short(&typed, SHOWN);
-                Failure::usage(format!("{shown} cannot be allowed to run: {why}."))
+                fault(format!("{shown} cannot be allowed to run: {why}."))
                     .hint("Programs are allowed by --allow-run and by nodeHost.allowRun in openclaw.json.")
             };
             if !path.is_absolute() {
@@ -45,6 +48,14 @@ impl Allowed {
             }
         }
         Ok(Self { programs })
+    }
+
+    /// Allows both.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.programs.extend(other.programs);
+        self.programs.sort();
+        self.programs.dedup();
+        self
     }
 
     /// Tells whether nothing may be started.
@@ -143,10 +154,13 @@ mod tests {
     #[test]
     fn only_programs_that_are_there_are_allowed() {
         for path in ["uptime", "/nonesuch-program", "/"] {
-            assert!(Allowed::of([path.to_owned()]).is_err(), "{path}");
+            let allowed = Allowed::of(vec![path.to_owned()], Failure::usage);
+            assert!(allowed.is_err(), "{path}");
         }
         let own = std::env::current_exe().unwrap();
         let own = own.to_str().unwrap().to_owned();
-        assert!(!Allowed::of([own.clone(), own]).unwrap().is_empty());
+        let once = Allowed::of(vec![own.clone(), own.clone()], Failure::usage).unwrap();
+        let both = once.clone().and(once);
+        assert_eq!(both.find(&own), Ok(Path::new(&own)));
     }
 }

@@ -8,7 +8,7 @@ use async_signal::{Signal, Signals};
 use openclaw_protocol_core::json::Json;
 use openclaw_runtime_smol::client::node::{self, Answer, Asked, Denial, Invoke, Ticket};
 use openclaw_runtime_smol::client::{
-    ConnectError, Event, Events, Hello, Link, RequestError, State, States, Why,
+    ConnectError, Credentials, Event, Events, Hello, Link, RequestError, State, States, Why,
 };
 use smol::channel::{Receiver, Sender};
 use smol::future::{self, FutureExt as _};
@@ -24,9 +24,10 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::target::{Node, Target};
 
-/// How often a device that waits to be approved asks, and a node whether what it offers is approved.
+/// How often a device that waits to be approved asks.
 const ASK_AGAIN: Duration = Duration::from_secs(3);
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// How often a node tells how it is, and by that learns whether what it offers is approved.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// How long an answer may take to be sent.
 const SEND: Duration = Duration::from_secs(10);
 /// How long goodbye may take.
@@ -49,7 +50,11 @@ pub(crate) async fn serve(target: Target, offer: Offer) -> Result<Exit, Failure>
     let mut signals = Signals::new([Signal::Term, Signal::Int])
         .map_err(|error| Failure::other(format!("cannot wait for signals: {error}")))?;
     let target = Arc::new(target);
-    let Node { builder, device_id } = {
+    let Node {
+        builder,
+        device_id,
+        token,
+    } = {
         let target = Arc::clone(&target);
         smol::unblock(move || target.node()).await?
     };
@@ -79,6 +84,7 @@ pub(crate) async fn serve(target: Target, offer: Offer) -> Result<Exit, Failure>
         link,
         target,
         device_id,
+        token,
         desk: Desk::new(offer.commands),
         work: Arc::new(Work {
             allowed: offer.allowed,
@@ -111,6 +117,8 @@ struct Host {
     events: Events,
     target: Arc<Target>,
     device_id: String,
+    /// What the next connection presents, where it is the device's own token.
+    token: Option<String>,
     desk: Desk,
     work: Arc<Work>,
     /// Those who work; dropping one ends the work.
@@ -188,21 +196,19 @@ impl Host {
         match state {
             State::Connecting | State::Recovering { .. } | State::Draining | State::Closed => {}
             State::Ready { hello, .. } => self.greeted(&hello).await,
-            State::Waiting { until, why, error } => match (why, error.as_deref()) {
-                (Why::Pairing, Some(error)) => self.wait_for_device(error)?,
-                (why, error) => {
+            State::Waiting { until, why, error } => {
+                if !self.waits_for_device(error.as_deref()) {
                     let wait = until.saturating_duration_since(Instant::now());
-                    let line = self.standing.waiting(why, error, wait);
+                    let line = self.standing.waiting(why, error.as_deref(), wait);
                     self.say(line);
                 }
-            },
-            State::Paused { why, error } => match (why, error.as_deref()) {
-                (Why::Pairing, Some(error)) => {
-                    self.wait_for_device(error)?;
-                    self.again.set_after(ASK_AGAIN);
+            }
+            State::Paused { why, error } => {
+                if !self.waits_for_device(error.as_deref()) {
+                    return Err(self.turned_away(why, error.as_deref()));
                 }
-                (why, error) => return Err(self.turned_away(why, error)),
-            },
+                self.again.set_after(ASK_AGAIN);
+            }
             State::Stopped { why, error } => {
                 return Err(self.turned_away(why, error.as_deref()));
             }
@@ -219,22 +225,27 @@ impl Host {
         let (target, device_id) = (Arc::clone(&self.target), self.device_id.clone());
         let hello = hello.raw.clone();
         let news = smol::unblock(move || target.welcomed(&device_id, &hello)).await;
-        if let Some(credentials) = news {
-            self.link.resume_with(credentials);
+        if news.is_some() && news != self.token {
+            self.token.clone_from(&news);
+            self.link.resume_with(Credentials {
+                device_token: news,
+                ..Credentials::default()
+            });
         }
         self.approved = None;
         self.look();
     }
 
-    /// Says how the device is approved.
-    fn wait_for_device(&mut self, error: &ConnectError) -> Result<(), Failure> {
-        let Some(command) = self.target.approves_device(error) else {
-            return Err(self.target.turned_away(error));
-        };
-        let line = format!("waiting for approval of this device; on the gateway's host: {command}");
-        let line = self.standing.news(line);
-        self.say(line);
-        Ok(())
+    /// Says how the device is approved, if that is what is missing.
+    fn waits_for_device(&mut self, error: Option<&ConnectError>) -> bool {
+        let command = error.and_then(|error| self.target.approves_device(error));
+        if let Some(command) = &command {
+            let line =
+                format!("waiting for approval of this device; on the gateway's host: {command}");
+            let line = self.standing.news(line);
+            self.say(line);
+        }
+        command.is_some()
     }
 
     fn turned_away(&self, why: Why, error: Option<&ConnectError>) -> Failure {
@@ -262,7 +273,14 @@ impl Host {
     fn looked(&mut self, result: &Result<Json, RequestError>) {
         let waits = result.as_ref().err();
         let waits = waits.and_then(|error| self.target.approves_node(error));
+        let before = self.approved;
         match (result, waits) {
+            (_, Some(_)) if before == Some(true) => {
+                let line =
+                    "not approved any more, or another connection of this node has taken its place";
+                let line = self.standing.news(line.to_owned());
+                self.say(line);
+            }
             (_, Some(command)) => {
                 self.approved = Some(false);
                 let line = format!(
@@ -270,10 +288,10 @@ impl Host {
                 );
                 let line = self.standing.news(line);
                 self.say(line);
-                self.again.set_after(LOOK_AGAIN);
             }
             (Ok(_), None) => {
-                if self.approved.replace(true) != Some(true) {
+                self.approved = Some(true);
+                if before != Some(true) {
                     let line = self
                         .standing
                         .news("approved: operators can invoke it".to_owned());
@@ -282,6 +300,7 @@ impl Host {
             }
             (Err(error), None) => log::debug!("the gateway does not take events: {error}"),
         }
+        self.again.set_after(LOOK_AGAIN);
     }
 
     fn again(&mut self) {

@@ -1,6 +1,5 @@
 //! A connection as a node.
 
-use openclaw_protocol_core::hello::connect::Credentials;
 use openclaw_protocol_core::json::Json;
 use openclaw_runtime_smol::client::{Builder, ConnectError, RequestError};
 use serde_json::Value;
@@ -16,6 +15,8 @@ pub(crate) struct Node {
     pub(crate) builder: Builder,
     /// The device.
     pub(crate) device_id: String,
+    /// The token that the device presents, where there is no secret.
+    pub(crate) token: Option<String>,
 }
 
 impl Target {
@@ -23,17 +24,18 @@ impl Target {
     pub(crate) fn node(&self) -> Result<Node, Failure> {
         let (builder, device_id) = self.introduction(REQUEST)?;
         let builder = builder.client("node-host", "node").role(Role::Node.word());
-        Ok(Node { builder, device_id })
+        let token = self.stored().map(|(_, stored)| stored.token.clone());
+        Ok(Node {
+            builder,
+            device_id,
+            token,
+        })
     }
 
-    /// Keeps the token that came with hello, and returns it where it is what the next connection has to present. It blocks.
-    pub(crate) fn welcomed(&self, device_id: &str, hello: &Json) -> Option<Credentials> {
+    /// Keeps the token that came with hello, and returns it where the device presents no secret. It blocks.
+    pub(crate) fn welcomed(&self, device_id: &str, hello: &Json) -> Option<String> {
         self.own.as_ref()?.keep(device_id, hello);
-        let device_token = given(hello, Role::Node).filter(|_| self.secret.is_none());
-        device_token.map(|token| Credentials {
-            device_token: Some(token),
-            ..Credentials::default()
-        })
+        given(hello, Role::Node).filter(|_| self.secret.is_none())
     }
 
     /// Returns the command that approves the device, where that is what a refusal asks for.
