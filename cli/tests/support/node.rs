@@ -215,9 +215,9 @@ impl Peer {
             .await;
     }
 
-    /// Has the node do something.
+    /// Has the node do something, however long it takes.
     pub(crate) async fn invoke(&mut self, id: &str, command: &str, params: Value) {
-        self.invoke_within(id, command, params, 30_000).await;
+        self.invoke_within(id, command, params, 0).await;
     }
 
     pub(crate) async fn invoke_within(
