@@ -184,3 +184,37 @@ fn a_gateway_elsewhere_gets_the_token_that_it_gave_where_no_secret_is_named_for_
         assert_eq!(host.fault().exit, Exit::Usage, "{other}");
     }
 }
+
+#[test]
+fn a_node_is_a_device_even_on_this_host_and_has_a_token_of_its_own() {
+    let mut host = Host::new();
+    let dir = host.home.path().join(".openclaw/identity");
+    fs::create_dir_all(&dir).unwrap();
+    let kept = r#"{"gateways": {"ws://127.0.0.1:18789":
+        {"node": {"deviceId": "d", "token": "hunter2", "scopes": []}}}}"#;
+    fs::write(dir.join("device-auth.json"), kept).unwrap();
+    assert_eq!(host.chosen().2, "none");
+    assert!(host.choose().ok().unwrap().own_device().is_none());
+
+    host.role = Role::Node;
+    assert!(host.chosen().2.starts_with("device token from /"));
+    let node = host.choose().ok().unwrap().node().unwrap();
+    assert_eq!(node.token.as_deref(), Some("hunter2"));
+    assert_eq!(node.device_id.len(), 64);
+
+    host.flags.token = Some("x".to_owned());
+    assert_eq!(host.choose().ok().unwrap().node().unwrap().token, None);
+}
+
+#[test]
+fn from_another_host_no_more_is_asked_for_over_nodes_than_it_takes() {
+    let mut host = Host::new();
+    host.flags.token = Some("x".to_owned());
+    for (url, anything) in [("ws://elsewhere:9", false), ("ws://127.0.0.1:9", true)] {
+        host.flags.url = Some(url.to_owned());
+        let target = host.choose().ok().unwrap();
+        let scopes = target.scopes_over_nodes(&[PAIRING, ADMIN]);
+        assert_eq!(scopes == [PAIRING, ADMIN], !anything, "{scopes:?}");
+        assert!(scopes.contains(&PAIRING) && scopes.contains(&ADMIN));
+    }
+}
