@@ -97,6 +97,17 @@ impl App {
         let nodes = self.desk.pairings().nodes();
         let Some(attached) = self.fleet.approved(nodes, call.conn()) else {
             let error = pairing_changed("node pairing changed while event was active");
+            let attached = self.fleet.of_connection(call.conn());
+            let waiting = attached.and_then(|attached| nodes.waiting(&attached.node_id));
+            let error = match waiting {
+                // The one answer by which a node learns what its operator has to approve.
+                Some(waiting) => error.with_details(
+                    Object::new()
+                        .text("code", "PAIRING_CHANGED")
+                        .text("requestId", &waiting.id),
+                ),
+                None => error,
+            };
             return hub.reply(call, Outcome::failure(error), now);
         };
         let node_id = attached.node_id.clone();
