@@ -43,6 +43,12 @@ pub(crate) struct Run {
     /// the gateway's port, instead of --url; 18789 by default (19001 with --dev)
     #[argh(option, arg_name = "port")]
     pub(crate) port: Option<String>,
+    /// speak TLS with --host, as wss:// in --url does
+    #[argh(switch)]
+    pub(crate) tls: bool,
+    /// the only certificate to trust, by its SHA-256 fingerprint; with wss:// or --tls
+    #[argh(option, arg_name = "fingerprint")]
+    pub(crate) tls_fingerprint: Option<String>,
     /// the gateway's token; seen in the process list, so prefer OPENCLAW_GATEWAY_TOKEN
     #[argh(option, arg_name = "token")]
     pub(crate) token: Option<String>,

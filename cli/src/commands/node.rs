@@ -42,6 +42,7 @@ fn serve(globals: &Globals, run: Run) -> Result<Exit, Failure> {
         url,
         token: run.token,
         password: run.password,
+        tls_fingerprint: run.tls_fingerprint,
         json: false,
     };
     let target = Target::choose(globals, &flags, &env, Role::Node)?;
@@ -75,6 +76,11 @@ fn configured(globals: &Globals, env: &Environment) -> Result<Vec<String>, Failu
 /// Which gateway is meant by `--url`, or by `--host`; none for the one of this host or of the configuration.
 fn address(run: &Run) -> Result<Option<String>, Failure> {
     let Some(host) = run.host.as_deref().map(str::trim) else {
+        if run.tls {
+            return Err(Failure::usage(
+                "--tls goes with --host; write wss:// in --url instead.",
+            ));
+        }
         return Ok(run.url.clone());
     };
     if run.url.is_some() {
@@ -85,15 +91,16 @@ fn address(run: &Run) -> Result<Option<String>, Failure> {
     if host.is_empty() || host.contains(['/', '@', ' ']) {
         return Err(Failure::usage("Invalid --host. Use a name or an address."));
     }
-    if is_this_host(host) {
+    if is_this_host(host) && !run.tls {
         return Ok(None);
     }
     let host = match host.parse::<Ipv6Addr>() {
         Ok(address) => format!("[{address}]"),
         Err(_) => host.to_owned(),
     };
+    let scheme = if run.tls { "wss" } else { "ws" };
     let port = run.port.as_deref().unwrap_or(PORT);
-    Ok(Some(format!("ws://{host}:{port}")))
+    Ok(Some(format!("{scheme}://{host}:{port}")))
 }
 
 fn is_this_host(host: &str) -> bool {
@@ -183,6 +190,8 @@ mod tests {
             url: text(url),
             host: text(host),
             port: text(port),
+            tls: false,
+            tls_fingerprint: None,
             token: None,
             password: None,
             display_name: None,
@@ -191,6 +200,22 @@ mod tests {
             allow_run: Vec::new(),
             verbose: false,
         }
+    }
+
+    #[test]
+    fn with_tls_a_host_is_an_address_of_its_own() {
+        let with_tls = |host| Run {
+            tls: true,
+            ..typed(None, host, Some("7"))
+        };
+        for (host, expected) in [
+            ("gateway.local", "wss://gateway.local:7"),
+            ("127.0.0.1", "wss://127.0.0.1:7"),
+        ] {
+            let address = address(&with_tls(Some(host))).unwrap();
+            assert_eq!(address.as_deref(), Some(expected));
+        }
+        assert_eq!(address(&with_tls(None)).unwrap_err().exit, Exit::Usage);
     }
 
     #[test]
