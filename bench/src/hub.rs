@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use openclaw_gateway_service::admission::Admission;
 use openclaw_gateway_service::admission::origin::Origins;
+use openclaw_gateway_service::admission::users::Users;
 use openclaw_gateway_service::agents::echo::Echo;
 use openclaw_gateway_service::app::{App, Command, Devices, Parts};
 use openclaw_gateway_service::config::HeartbeatConfig;
 use openclaw_gateway_service::nodes::policy::Policy;
 use openclaw_gateway_service::probes::Probes;
+use openclaw_gateway_service::tailscale::Tailscaled;
 use openclaw_gateway_service::throttle::RateLimit;
 use openclaw_protocol_core::frame::inbound::Inbound;
 use openclaw_protocol_core::frame::outgoing::{Class, Publication, Transmit};
@@ -52,7 +54,9 @@ impl Core {
                 secret: None,
                 origins: Origins::new(18_789, &[]),
                 rate_limit: RateLimit::default(),
+                users: Users::default(),
             },
+            directory: Arc::new(Tailscaled::new(None)),
             devices: Devices::fleeting(),
             backend: Arc::new(Echo),
             executor: Arc::new(smol::Executor::new()),
@@ -95,6 +99,7 @@ impl Core {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             direct_loopback: true,
             origin: None,
+            claims: None,
         };
         let conn = self.hub.open(peer, "nonce", 0, now);
         self.say(conn, &Bytes::from_static(CONNECT.as_bytes()), now);

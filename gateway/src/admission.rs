@@ -6,9 +6,9 @@ use std::time::Duration;
 use openclaw_protocol_core::error_shape::{ErrorShape, code};
 use openclaw_protocol_core::hello::connect::{ConnectParams, Credentials};
 use openclaw_protocol_core::hello::ok::Grant;
-use openclaw_protocol_core::hub::Peer;
+use openclaw_protocol_core::hub::{Peer, Who};
 use openclaw_protocol_core::json::Object;
-use openclaw_protocol_core::scope::{Role, Scopes};
+use openclaw_protocol_core::scope::Role;
 
 use crate::device::DeviceFault;
 use crate::pairing::{Chance, Decision, Knock, Pairings, Presented, refusal};
@@ -18,15 +18,18 @@ use crate::throttle::RateLimit;
 
 mod hint;
 pub mod origin;
+pub mod users;
 
 use hint::hint;
 use origin::Origins;
+use users::{Users, unidentified, unvouched};
 
 const LOCKED_OUT: &str = "unauthorized: too many failed authentication attempts (retry later)";
 const UI_NEEDS_DEVICE: &str =
     "control ui requires device identity (use HTTPS or localhost secure context)";
 /// The programs that need a device to be let in at all.
-const UI_CLIENTS: [&str; 2] = ["openclaw-control-ui", "openclaw-tui"];
+const UI_CLIENTS: [&str; 2] = [CONTROL_UI, "openclaw-tui"];
+const CONTROL_UI: &str = "openclaw-control-ui";
 
 /// The most scopes that a connection asks for.
 const MAX_SCOPES: usize = 32;
@@ -36,18 +39,21 @@ const MAX_SCOPE: usize = 64;
 /// What connections are judged by.
 #[derive(Debug)]
 pub struct Admission {
-    /// The shared secret; `None` lets everybody in, which only loopback listeners may do.
+    /// The shared secret; `None` lets everybody in, which only loopback listeners may do, or nobody where a proxy has to
+    /// vouch for them.
     pub secret: Option<(SecretKind, SharedSecret)>,
     /// The pages that may connect.
     pub origins: Origins,
     /// When who presents wrong secrets is not heard any more.
     pub rate_limit: RateLimit,
+    /// The users who need no secret.
+    pub users: Users,
 }
 
 /// What a connection presents of the gateway's secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shared {
-    /// It is right, or none is asked for.
+    /// It is right, or none is asked for, of anybody or of this user.
     Right,
     /// It is wrong, which counts whatever else is presented.
     Wrong,
@@ -62,6 +68,8 @@ pub enum Verdict {
     Admit(Grant),
     /// It may come in if its device proof holds.
     Prove(Shared),
+    /// A directory has to be asked first whether the user is who is claimed.
+    Identify,
     /// It may not come in.
     Refuse(ErrorShape),
     /// It presented a wrong secret: it may not come in, and learns so late.
@@ -88,8 +96,18 @@ impl Admission {
             )));
         }
         let own = self.of_device(params, pairings, now_ms);
-        let shared = self.shared(params, own, lockout.is_some());
-        if let (Some((kind, _)), None) = (&self.secret, own) {
+        let user = self.users.of(peer);
+        if user.is_none()
+            && own.is_none()
+            && let Some(verdict) = self.of_nobody(params, peer)
+        {
+            return verdict;
+        }
+        let shared = match user {
+            Some(_) => Shared::Right,
+            None => self.shared(params, peer, own, lockout.is_some()),
+        };
+        if let (Some((kind, _)), None, None) = (&self.secret, own, user) {
             match (shared, lockout) {
                 (_, Some(left)) => return Verdict::Refuse(locked_out(left)),
                 (Shared::Wrong, None) => {
@@ -103,41 +121,77 @@ impl Admission {
             return Verdict::Prove(shared);
         }
         if role(params) == Role::Node {
-            return Verdict::Refuse(device_required());
+            return Verdict::Refuse(needs_device());
         }
-        if UI_CLIENTS.contains(&params.client.id.as_str()) {
-            return Verdict::Refuse(
-                ErrorShape::invalid_request(UI_NEEDS_DEVICE).with_details(
-                    Object::new().text("code", "CONTROL_UI_DEVICE_IDENTITY_REQUIRED"),
-                ),
-            );
+        if is_interface(params) && user.is_none() {
+            return Verdict::Refuse(interface_needs_device());
         }
         let scopes = if keeps_scopes_without_device(params, peer) {
-            params.scopes.clone().into()
+            params.scopes.clone()
         } else {
-            Scopes::none()
+            Vec::new()
         };
         Verdict::Admit(Grant {
             role: Role::Operator,
-            scopes,
-            principal: "secret".into(),
+            scopes: self.users.scopes(scopes, peer),
+            principal: user.map_or_else(
+                || "secret".into(),
+                |user| Users::principal(user, None).into(),
+            ),
             device_id: None,
             device_token: None,
         })
     }
 
-    /// What a device is granted that needs no pairing: a program of this very host that has the secret.
+    /// Judges who has neither a user's name nor a credential of a device, as far as the secret does not matter.
+    fn of_nobody(&self, params: &ConnectParams, peer: &Peer) -> Option<Verdict> {
+        let auth = &params.auth;
+        let presents_secret = is_given(&auth.token) || is_given(&auth.password);
+        let presents_own = is_given(&auth.device_token) || is_given(&auth.bootstrap_token);
+        let refuse = |error| Some(Verdict::Refuse(error));
+        if self.users.by_proxy {
+            let is_fallback = peer.direct_loopback && is_given(&auth.password);
+            return if is_fallback && self.secret.is_some() {
+                None
+            } else if params.device.is_some() && is_given(&auth.device_token) {
+                refuse(refusal::device_token_mismatch())
+            } else if params.device.is_some() && is_given(&auth.bootstrap_token) {
+                refuse(refusal::setup_invalid())
+            } else if params.device.is_some() || presents_secret {
+                refuse(unvouched(params, peer))
+            } else if is_interface(params) {
+                refuse(interface_needs_device())
+            } else {
+                refuse(needs_device())
+            };
+        }
+        self.secret.as_ref()?;
+        match &peer.claims.as_ref()?.who {
+            _ if presents_secret => None,
+            Who::Claimed(_) if params.device.is_some() => Some(Verdict::Identify),
+            Who::Claimed(_) if is_interface(params) => refuse(interface_needs_device()),
+            Who::Nobody(reason) if params.device.is_some() && !presents_own => {
+                unidentified(reason).map(Verdict::Refuse)
+            }
+            Who::Claimed(_) | Who::Nobody(_) | Who::Vouched(_) | Who::Verified(_) => None,
+        }
+    }
+
+    /// What a device is granted that needs no pairing: a program of this very host that has the secret, or the Control UI of
+    /// a user of the tailnet.
     #[must_use]
     pub fn trusts(&self, params: &ConnectParams, peer: &Peer, shared: Shared) -> Option<Grant> {
         let device = params.device.as_ref()?;
         let client = &params.client;
         let is_program = client.id == "gateway-client" && client.mode == "backend";
-        let is_here = peer.direct_loopback && peer.origin.is_none();
         let is_operator = role(params) == Role::Operator;
-        (is_operator && is_here && is_program && shared == Shared::Right).then(|| Grant {
+        let is_here = peer.direct_loopback && peer.origin.is_none() && shared == Shared::Right;
+        let user = self.users.of(peer);
+        let is_of_tailnet = user.is_some() && !self.users.by_proxy && client.id == CONTROL_UI;
+        (is_operator && (is_here && is_program || is_of_tailnet)).then(|| Grant {
             role: Role::Operator,
-            scopes: params.scopes.clone().into(),
-            principal: principal(&device.id),
+            scopes: self.users.scopes(params.scopes.clone(), peer),
+            principal: principal(user, &device.id),
             device_id: Some(device.id.as_str().into()),
             device_token: None,
         })
@@ -164,6 +218,7 @@ impl Admission {
             _ => &params.scopes,
         };
         let is_page = peer.origin.is_some() && !origin::is_browser_client(&params.client.id);
+        let user = self.users.of(peer);
         // The secret counts for more than a token, because who has it may have more approved.
         let presented = match shared {
             Shared::Right => Presented::Secret,
@@ -185,21 +240,44 @@ impl Admission {
         pairings.knock(&knock, chance, now_ms).map(|outcome| {
             outcome.map(|admitted| Grant {
                 role,
-                scopes: scopes.to_vec().into(),
-                principal: principal(&device.id),
+                scopes: match role {
+                    Role::Node => Scopes::none(),
+                    _ => self.users.scopes(params.scopes.clone(), peer),
+                },
+                principal: principal(user, &device.id),
                 device_id: Some(device.id.as_str().into()),
-                device_token: Some((admitted.token, admitted.issued_ms)),
+                // The page of a user whom the proxy names comes in by that name alone.
+                device_token: (user.is_none() || params.client.id != CONTROL_UI)
+                    .then_some((admitted.token, admitted.issued_ms)),
             })
         })
     }
 
     /// What is presented of the secret, beside a credential of the device's own; while locked out it is not looked at.
-    fn shared(&self, params: &ConnectParams, own: Option<Presented<'_>>, locked: bool) -> Shared {
+    fn shared(
+        &self,
+        params: &ConnectParams,
+        peer: &Peer,
+        own: Option<Presented<'_>>,
+        locked: bool,
+    ) -> Shared {
+        let by_proxy = self.users.by_proxy;
         let Some((_, secret)) = &self.secret else {
-            return Shared::Right;
+            return if by_proxy {
+                Shared::Absent
+            } else {
+                Shared::Right
+            };
         };
-        if locked {
+        if locked || (by_proxy && !peer.direct_loopback) {
             return Shared::Absent;
+        }
+        if by_proxy {
+            return match &params.auth.password {
+                Some(password) if secret.matches(password) => Shared::Right,
+                Some(password) if !password.is_empty() => Shared::Wrong,
+                Some(_) | None => Shared::Absent,
+            };
         }
         if presents(&params.auth, secret) {
             return Shared::Right;
@@ -237,8 +315,25 @@ impl Admission {
 }
 
 /// The name under which the requests of a device are known across its connections.
-fn principal(device_id: &str) -> Arc<str> {
-    format!("device:{device_id}").into()
+fn principal(user: Option<&str>, device_id: &str) -> Arc<str> {
+    match user {
+        Some(user) => Users::principal(user, Some(device_id)).into(),
+        None => format!("device:{device_id}").into(),
+    }
+}
+
+fn is_interface(params: &ConnectParams) -> bool {
+    UI_CLIENTS.contains(&params.client.id.as_str())
+}
+
+fn interface_needs_device() -> ErrorShape {
+    ErrorShape::invalid_request(UI_NEEDS_DEVICE)
+        .with_details(Object::new().text("code", "CONTROL_UI_DEVICE_IDENTITY_REQUIRED"))
+}
+
+fn needs_device() -> ErrorShape {
+    ErrorShape::new(code::NOT_PAIRED, "device identity required")
+        .with_details(Object::new().text("code", "DEVICE_IDENTITY_REQUIRED"))
 }
 
 /// The refusal of who presents a wrong secret.
@@ -285,7 +380,7 @@ fn keeps_scopes_without_device(params: &ConnectParams, peer: &Peer) -> bool {
 
 fn missing(kind: SecretKind, params: &ConnectParams, peer: &Peer) -> ErrorShape {
     if params.device.is_none() {
-        return device_required();
+        return needs_device();
     }
     let word = kind.word();
     ErrorShape::invalid_request(format!(
@@ -302,11 +397,6 @@ fn missing(kind: SecretKind, params: &ConnectParams, peer: &Peer) -> ErrorShape 
             .boolean("canRetryWithDeviceToken", false)
             .text("recommendedNextStep", "update_auth_configuration"),
     )
-}
-
-fn device_required() -> ErrorShape {
-    ErrorShape::new(code::NOT_PAIRED, "device identity required")
-        .with_details(Object::new().text("code", "DEVICE_IDENTITY_REQUIRED"))
 }
 
 /// The role that a connection asks for; which names there are was checked before.

@@ -37,6 +37,7 @@ use crate::identity::Identity;
 use crate::nodes::policy::Policy;
 use crate::pairing::{Change, Contents, Pairings};
 use crate::probes::Probes;
+use crate::tailscale::Directory;
 use closes::Closes;
 use desk::{Desk, Ledger, News, Writing};
 use door::{Door, Proven, Visitor};
@@ -57,6 +58,8 @@ pub enum Command {
         /// How it came out.
         proof: Result<(), DeviceFault>,
     },
+    /// A directory said who a client is.
+    Identified(Box<Visitor>),
     /// Changes of devices were stored, or could not be.
     Stored(Result<(), String>),
     /// What a node answers was read.
@@ -93,6 +96,8 @@ pub enum Command {
 pub struct Parts {
     /// Who may connect.
     pub admission: Admission,
+    /// Knows the users of the tailnet.
+    pub directory: Arc<dyn Directory>,
     /// What is known of devices.
     pub devices: Devices,
     /// What answers messages.
@@ -188,6 +193,7 @@ impl App {
             door: Door::new(
                 parts.admission,
                 parts.commands.clone(),
+                parts.directory,
                 parts.executor.clone(),
                 handle.clone(),
             ),
@@ -269,6 +275,7 @@ impl Application for App {
             } => self
                 .door
                 .proven(hub, &mut self.desk, applicant, proven, proof, now),
+            Command::Identified(visitor) => self.door.knock(hub, &self.desk, *visitor, now),
             Command::Stored(result) => self.desk.written(hub, result, now),
             Command::NodeAnswered { call, answer } => self.answered(hub, call, *answer, now),
             Command::Said { run, delta } => self.runs.said(hub, run, &delta, now),

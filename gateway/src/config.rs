@@ -15,12 +15,15 @@ use std::time::Duration;
 
 use crate::files::{self, ReadFault};
 use crate::nodes::policy::Policy;
+use crate::proxies::Tailscale;
+use crate::proxies::forwarded::Network;
 use crate::secret::reference::SecretsConfig;
 
 mod auth;
 mod heartbeat;
 pub mod limits;
 mod nodes;
+mod proxies;
 mod read;
 mod secrets;
 mod tls;
@@ -63,6 +66,12 @@ pub struct GatewayConfig {
     pub control_ui: ControlUiConfig,
     /// The section `gateway.tls`.
     pub tls: TlsConfig,
+    /// `gateway.trustedProxies`: whose word is taken for where a request comes from; nobody's by default.
+    pub trusted_proxies: Vec<Network>,
+    /// `gateway.allowRealIpFallback`: whether a trusted proxy may say so in `X-Real-IP`; false by default.
+    pub real_ip_fallback: bool,
+    /// `gateway.tailscale.mode`; off by default.
+    pub tailscale: Tailscale,
     /// The section `gateway.limits`.
     pub limits: LimitsConfig,
     /// `gateway.nodes.commands`: which commands nodes may offer; by default what their platforms have and nothing dangerous.
@@ -91,14 +100,23 @@ pub struct NodeHostConfig {
 
 /// Every key that this gateway knows, but those of [`limits::LIMITS`].
 ///
-/// `<name>` stands for the name of a provider.
-pub const KEYS: [&str; 47] = [
+/// `<name>` stands for the name of a provider or of a user.
+pub const KEYS: [&str; 56] = [
     "gateway.mode",
     "gateway.port",
     "gateway.bind",
     "gateway.auth.mode",
     "gateway.auth.token",
     "gateway.auth.password",
+    "gateway.auth.trustedProxy.userHeader",
+    "gateway.auth.trustedProxy.requiredHeaders",
+    "gateway.auth.trustedProxy.allowUsers",
+    "gateway.auth.trustedProxy.allowLoopback",
+    "gateway.auth.identityScopes.<name>",
+    "gateway.auth.allowTailscale",
+    "gateway.trustedProxies",
+    "gateway.allowRealIpFallback",
+    "gateway.tailscale.mode",
     "gateway.auth.dangerouslyAllowNoneOnNetwork",
     "gateway.auth.rateLimit.maxAttempts",
     "gateway.auth.rateLimit.windowMs",
@@ -201,7 +219,7 @@ pub enum AuthMode {
     Token,
     /// With the shared password.
     Password,
-    /// Through a proxy that vouches for them; not supported yet.
+    /// Through a proxy that vouches for them.
     TrustedProxy,
 }
 

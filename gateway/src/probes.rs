@@ -1,23 +1,18 @@
-//! The HTTP side of the gateway: liveness and readiness, and what every upgrade must not carry.
+//! The HTTP side of the gateway: liveness and readiness, and who is not heard at all.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use http_types::{Method, StatusCode};
+use openclaw_protocol_core::hub::Peer;
 use openclaw_protocol_core::json::Object;
-use openclaw_runtime_smol::http::{Handler, Request, Response, UpgradeHead};
+use openclaw_runtime_smol::http::{Handler, Headers, Request, Response, UpgradeHead};
 
-/// The headers, beside `X-Forwarded-*`, that only a proxy adds: whoever speaks through one is not on this host.
-const PROXIED: [&str; 6] = [
-    "forwarded",
-    "via",
-    "x-real-ip",
-    "x-client-ip",
-    "true-client-ip",
-    "cf-connecting-ip",
-];
+use crate::proxies::{self, Proxies, Unattributable};
+
 const ATTRIBUTION: &str = "Proxy client attribution is required. Configure gateway.trustedProxies narrowly and make the proxy overwrite or safely rebuild forwarded client headers.";
 
 /// Answers `/health`, `/healthz`, `/ready` and `/readyz`.
@@ -25,14 +20,15 @@ const ATTRIBUTION: &str = "Proxy client attribution is required. Configure gatew
 pub struct Probes {
     started: Instant,
     draining: AtomicBool,
+    proxies: Proxies,
+    /// Whether somebody was turned away who came through a proxy; the log says so once.
+    turned_away: AtomicBool,
 }
 
 impl Default for Probes {
+    /// Believes no proxy.
     fn default() -> Self {
-        Self {
-            started: Instant::now(),
-            draining: AtomicBool::new(false),
-        }
+        Self::new(Proxies::default())
     }
 }
 
@@ -52,6 +48,17 @@ impl Route {
 }
 
 impl Probes {
+    /// Believes what `proxies` says.
+    #[must_use]
+    pub fn new(proxies: Proxies) -> Self {
+        Self {
+            started: Instant::now(),
+            draining: AtomicBool::new(false),
+            proxies,
+            turned_away: AtomicBool::new(false),
+        }
+    }
+
     /// The gateway is about to stop: it is alive, but no longer ready.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
@@ -68,7 +75,7 @@ impl Probes {
                 let body = Object::new().boolean("ok", true).text("status", "live");
                 uncached(StatusCode::Ok, body)
             }
-            Some(Route::Ready) => self.readiness(request.peer.ip().is_loopback()),
+            Some(Route::Ready) => self.readiness(self.is_local(request)),
         }
     }
 
@@ -89,6 +96,31 @@ impl Probes {
         }
         uncached(status, body)
     }
+
+    fn is_local(&self, request: &Request) -> bool {
+        let peer = request.peer.ip().to_canonical();
+        let route = self.proxies.route(peer, &request.headers);
+        peer.is_loopback() && route == Ok(proxies::Route::Direct)
+    }
+
+    /// Refuses who comes through a proxy without anybody saying from where.
+    fn attribute(&self, peer: SocketAddr, headers: &Headers) -> Result<(), Response> {
+        let Err(Unattributable) = self.proxies.route(peer.ip(), headers) else {
+            return Ok(());
+        };
+        if !self.turned_away.swap(true, Ordering::Relaxed) {
+            log::warn!(
+                "peer={} came through a proxy that is not trusted, or that does not say for whom; all such requests are \
+                 refused. Set gateway.trustedProxies to the proxy's address, and have the proxy set X-Forwarded-For",
+                peer.ip()
+            );
+        }
+        let error = Object::new()
+            .text("message", ATTRIBUTION)
+            .text("type", "proxy_attribution_required");
+        let body = Object::new().object("error", error).finish();
+        Err(Response::json(StatusCode::Forbidden, body.to_bytes()))
+    }
 }
 
 fn uncached(status: StatusCode, body: Object) -> Response {
@@ -102,8 +134,11 @@ impl Handler for Probes {
 
     /// No route takes a body, so none is waited for.
     fn admit(&self, head: &Request) -> Result<(), Response> {
-        let is_probe = Route::of(head.url.path()).is_some();
-        if is_probe && matches!(head.method, Method::Get | Method::Head) {
+        let route = Route::of(head.url.path());
+        if !matches!(route, Some(Route::Live)) {
+            self.attribute(head.peer, &head.headers)?;
+        }
+        if route.is_some() && matches!(head.method, Method::Get | Method::Head) {
             Ok(())
         } else {
             Err(self.answer(head))
@@ -111,45 +146,10 @@ impl Handler for Probes {
     }
 
     fn upgrade(&self, head: &UpgradeHead) -> Result<(), Response> {
-        if !head.headers.names().any(is_of_a_proxy) {
-            return Ok(());
-        }
-        let error = Object::new()
-            .text("message", ATTRIBUTION)
-            .text("type", "proxy_attribution_required");
-        let body = Object::new().object("error", error).finish();
-        Err(Response::json(StatusCode::Forbidden, body.to_bytes()))
+        self.attribute(head.peer, &head.headers)
     }
-}
 
-fn is_of_a_proxy(name: &str) -> bool {
-    PROXIED.contains(&name) || name.starts_with("x-forwarded-")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_only_a_proxy_adds_is_known() {
-        for name in [
-            "forwarded",
-            "x-forwarded-for",
-            "x-forwarded-host",
-            "x-real-ip",
-            "via",
-            "cf-connecting-ip",
-        ] {
-            assert!(is_of_a_proxy(name), "{name}");
-        }
-        for name in [
-            "host",
-            "origin",
-            "user-agent",
-            "x-request-id",
-            "forwarded-by-hand",
-        ] {
-            assert!(!is_of_a_proxy(name), "{name}");
-        }
+    fn peer(&self, head: &UpgradeHead) -> Peer {
+        self.proxies.peer(head)
     }
 }

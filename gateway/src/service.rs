@@ -14,6 +14,7 @@ use smol::Executor;
 
 use crate::admission::Admission;
 use crate::admission::origin::Origins;
+use crate::admission::users::Users;
 use crate::agents::Backend;
 use crate::agents::echo::Echo;
 use crate::app::desk::{Ledger, Writing};
@@ -28,8 +29,10 @@ use crate::open_files;
 use crate::pairing::{Change, Contents, Pairings};
 use crate::params::{DEFAULT_AGENT, MAIN_SESSION};
 use crate::probes::Probes;
+use crate::proxies::Proxies;
 use crate::startup::{Auth, Prepared};
 use crate::store::{Store, StoreError, log_of};
+use crate::tailscale::Tailscaled;
 use crate::throttle::RateLimit;
 
 /// The version that the gateway says it has.
@@ -169,10 +172,12 @@ impl Service {
         hub.set_health(app::health(heartbeat.every), now);
         let port = self.addresses().first().map_or(0, SocketAddr::port);
         let secret = match &self.prepared.plan.auth {
-            Auth::Secret(resolved) => Some((resolved.kind, resolved.shared())),
-            Auth::None | Auth::Generate => None,
+            Auth::Secret(resolved) | Auth::Proxy(Some(resolved)) => {
+                Some((resolved.kind, resolved.shared()))
+            }
+            Auth::None | Auth::Proxy(None) | Auth::Generate => None,
         };
-        let probes = Arc::new(Probes::default());
+        let probes = Arc::new(Probes::new(Proxies::new(&self.prepared.plan, config)));
         let gateway = config.map(|config| &config.gateway);
         let allowed = gateway.map(|gateway| gateway.control_ui.allowed_origins.as_slice());
         let mut origins = Origins::new(port, allowed.unwrap_or_default());
@@ -184,7 +189,14 @@ impl Service {
                 secret,
                 origins,
                 rate_limit: gateway.map_or_else(RateLimit::default, |g| g.auth.rate_limit.clone()),
+                users: Users {
+                    by_proxy: matches!(self.prepared.plan.auth, Auth::Proxy(_)),
+                    scopes: gateway
+                        .map(|g| g.auth.identity_scopes.clone())
+                        .unwrap_or_default(),
+                },
             },
+            directory: Arc::new(Tailscaled::new(self.prepared.tailscale.clone())),
             devices: Devices {
                 pairings: Pairings::new(
                     std::mem::take(&mut self.contents),

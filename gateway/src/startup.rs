@@ -1,6 +1,7 @@
 //! Whether a gateway may start, and as what.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use openclaw_runtime_smol::clock::Clock;
@@ -14,11 +15,14 @@ use crate::port::{self, Port};
 use crate::secret::Secret;
 use crate::secret::file::{self, FaultKind, TokenFile, TokenFileFault};
 use crate::secret::resolve::{self, Resolved, SecretFlags, SecretKind, SecretSource, ServerSecret};
+use crate::tailscale;
 use crate::tls::{Places, Tls, TlsFault};
 
 mod error;
+mod proxies;
 
 pub use error::StartError;
+pub use proxies::ProxiesFault;
 
 /// How many unknown keys a warning names.
 const NAMED_KEYS: usize = 20;
@@ -77,6 +81,8 @@ pub enum Auth {
     None,
     /// With this secret.
     Secret(Resolved),
+    /// A trusted proxy vouches for them; those on this host may present this password instead.
+    Proxy(Option<Resolved>),
     /// With a secret that is still to be made and written to the token file; [`prepare`] does so.
     Generate,
 }
@@ -99,6 +105,7 @@ impl Plan {
         match &self.auth {
             Auth::None => AuthMode::None.word(),
             Auth::Secret(resolved) => resolved.kind.word(),
+            Auth::Proxy(_) => AuthMode::TrustedProxy.word(),
             Auth::Generate => SecretKind::Token.word(),
         }
     }
@@ -107,7 +114,7 @@ impl Plan {
     pub fn is_generated(&self) -> bool {
         match &self.auth {
             Auth::Secret(resolved) => matches!(resolved.source, SecretSource::Generated(_)),
-            Auth::None | Auth::Generate => false,
+            Auth::None | Auth::Proxy(_) | Auth::Generate => false,
         }
     }
 }
@@ -183,6 +190,10 @@ pub fn plan(
                 path: paths.config_path.clone(),
             });
         }
+        ServerSecret::Vouched(password) => {
+            proxies::check_vouching(config).map_err(StartError::Proxies)?;
+            Auth::Proxy(password)
+        }
         ServerSecret::NotWanted if !plan.is_loopback() && !none_on_network(config) => {
             return Err(StartError::WithoutAuth { bind, asked: true });
         }
@@ -202,6 +213,8 @@ pub fn plan(
                 .to_owned(),
         );
     }
+    proxies::check_tailscale(&plan, config).map_err(StartError::Proxies)?;
+    proxies::warn(&mut plan, config);
     warn_of_strangers(&mut plan);
     warn_of_pages(config, &mut plan.warnings);
     Ok(plan)
@@ -216,6 +229,8 @@ pub struct Prepared {
     pub config: Option<Config>,
     /// What to do; its secret is there, generated or not.
     pub plan: Plan,
+    /// The program that is asked who has an address of the tailnet, if there is one.
+    pub tailscale: Option<PathBuf>,
 }
 
 impl Prepared {
@@ -249,6 +264,7 @@ pub fn prepare(flags: &Flags, env: &Environment) -> Result<Prepared, StartError>
         paths,
         config,
         plan,
+        tailscale: tailscale::find(env),
     })
 }
 
@@ -349,6 +365,7 @@ fn warn_of_strangers(plan: &mut Plan) {
         Auth::Secret(_) | Auth::Generate => {
             "Gateway is binding to a non-loopback address; whoever can reach it may try its secret."
         }
+        Auth::Proxy(_) => return,
     };
     plan.warnings.push(warning.to_owned());
 }

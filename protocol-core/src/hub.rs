@@ -19,6 +19,7 @@ pub use runs::Run;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use crate::fault::PeerFault;
@@ -36,12 +37,58 @@ use crate::time::{Instant, Now};
 /// How a socket reached the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// The address that the socket comes from.
+    /// The address that the socket comes from, or the one that a trusted proxy names as its client's.
     pub address: IpAddr,
     /// Whether that is this very host, reached without a proxy.
     pub direct_loopback: bool,
     /// The `Origin` of the upgrade request, which only browsers send.
     pub origin: Option<Box<str>>,
+    /// What the upgrade request says of who makes it, as far as the application wants to know.
+    pub claims: Option<Box<Claims>>,
+}
+
+impl Peer {
+    /// A peer of whom nothing is known but the address of its socket.
+    #[must_use]
+    pub fn at(address: IpAddr) -> Self {
+        Self {
+            address,
+            direct_loopback: address.is_loopback(),
+            origin: None,
+            claims: None,
+        }
+    }
+
+    /// Returns the user who speaks, where that is certain.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        match &self.claims.as_ref()?.who {
+            Who::Vouched(user) | Who::Verified(user) => Some(user),
+            Who::Nobody(_) | Who::Claimed(_) => None,
+        }
+    }
+}
+
+/// What an upgrade request says of who makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// The user.
+    pub who: Who,
+    /// The scopes that the connection is limited to, if it is.
+    pub scopes: Option<Vec<Box<str>>>,
+}
+
+/// A user, and how certain that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Nobody, for this reason.
+    Nobody(Box<str>),
+    /// This user, if a directory says the same.
+    Claimed(Box<str>),
+    /// This user, says a proxy that is trusted.
+    Vouched(Box<str>),
+    /// This user, says a directory.
+    Verified(Box<str>),
 }
 
 /// What the hub tells the application.
@@ -334,7 +381,7 @@ impl Hub {
 
     /// Closes every connection, those without hello included.
     pub fn close_all(&mut self, close: &Close, now: Now) {
-        let all: alloc::vec::Vec<ConnId> = self.slots.keys().copied().collect();
+        let all: Vec<ConnId> = self.slots.keys().copied().collect();
         for conn in all {
             self.close(conn, close.clone(), now);
         }

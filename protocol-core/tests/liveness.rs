@@ -50,6 +50,7 @@ fn jitter_shortens_the_distance_by_up_to_a_fifth() {
             address: "127.0.0.1".parse().unwrap(),
             direct_loopback: true,
             origin: None,
+            claims: None,
         };
         let conn = gateway.hub.open(peer, NONCE, jitter, now);
         let ui = Joiner {

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 use hyper::server::conn::http1;
+use openclaw_protocol_core::hub::Peer;
 
 pub use message::{Headers, Request, Response, UpgradeHead, Upgraded};
 
@@ -47,6 +48,14 @@ pub trait Handler: Send + Sync + 'static {
     ///
     /// An `Err` is the answer, and the connection then closes.
     fn upgrade(&self, head: &UpgradeHead) -> Result<(), Response>;
+
+    /// Tells who is at the other end of an upgrade that went ahead; by default whoever has the socket.
+    fn peer(&self, head: &UpgradeHead) -> Peer {
+        Peer {
+            origin: head.origin.as_deref().map(Into::into),
+            ..Peer::at(head.peer.ip())
+        }
+    }
 }
 
 /// What one connection may cost us, and what happens past it.

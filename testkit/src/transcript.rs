@@ -174,6 +174,7 @@ impl Replay {
                     address: IpAddr::V4(Ipv4Addr::LOCALHOST),
                     direct_loopback: true,
                     origin: None,
+                    claims: None,
                 };
                 let conn = self.hub.open(peer, NONCE, 0, now);
                 self.names.insert(conn, who.to_owned());

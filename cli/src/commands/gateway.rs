@@ -124,6 +124,15 @@ fn announcement(plan: &Plan, addresses: &[SocketAddr], globals: &Globals) -> Str
                 hint += &format!(" {flag} …");
             }
         }
+        Auth::Proxy(password) => {
+            text += "a trusted proxy says who comes in\n";
+            if let Some(password) = password {
+                text += &format!(
+                    "password for programs on this host from {}\n",
+                    password.source
+                );
+            }
+        }
         Auth::None | Auth::Generate => text += "no token or password is asked for\n",
     }
     text + &format!("try it: {hint}\n")

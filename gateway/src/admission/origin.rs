@@ -84,7 +84,9 @@ impl AllowedOrigin {
 #[derive(Clone, Debug)]
 pub struct Origins {
     any: bool,
-    known: Vec<Origin>,
+    /// The gateway's own, which are only those of this host: elsewhere `localhost` is somebody else.
+    own: Vec<Origin>,
+    allowed: Vec<Origin>,
 }
 
 impl Origins {
@@ -92,12 +94,13 @@ impl Origins {
     pub fn new(port: u16, allowed: &[AllowedOrigin]) -> Self {
         let mut origins = Self {
             any: false,
-            known: own("http", port),
+            own: own("http", port),
+            allowed: Vec::new(),
         };
         for entry in allowed {
             match entry {
                 AllowedOrigin::Any => origins.any = true,
-                AllowedOrigin::Of(origin) => origins.known.push(origin.clone()),
+                AllowedOrigin::Of(origin) => origins.allowed.push(origin.clone()),
             }
         }
         origins
@@ -106,8 +109,12 @@ impl Origins {
     /// Allows the pages of this host on the gateway's own port over TLS as well.
     #[must_use]
     pub fn over_tls(mut self, port: u16) -> Self {
-        self.known.extend(own("https", port));
+        self.own.extend(own("https", port));
         self
+    }
+
+    fn allows(&self, origin: &Origin, is_here: bool) -> bool {
+        self.any || self.allowed.contains(origin) || (is_here && self.own.contains(origin))
     }
 
     /// Judges where a connection comes from: who has an origin is a page and needs an allowed one, and programs of browsers
@@ -115,7 +122,7 @@ impl Origins {
     pub(super) fn judge(&self, params: &ConnectParams, peer: &Peer) -> Option<ErrorShape> {
         let reason = match &peer.origin {
             Some(origin) => match Origin::parse(origin) {
-                Some(origin) if self.any || self.known.contains(&origin) => return None,
+                Some(origin) if self.allows(&origin, peer.direct_loopback) => return None,
                 Some(_) => "origin not allowed",
                 None => "origin missing or invalid",
             },
@@ -218,7 +225,7 @@ mod tests {
     #[test]
     fn a_page_of_this_host_counts_as_the_gateways_only_on_its_own_port() {
         let origins = Origins::new(80, &[]);
-        let known = |text| origins.known.contains(&Origin::parse(text).expect(text));
+        let known = |text| origins.allows(&Origin::parse(text).expect(text), true);
         assert!(known("http://localhost"));
         assert!(known("http://127.0.0.1:80"));
         assert!(known("http://[::1]"));

@@ -222,6 +222,8 @@ fn system_event(hub: &mut Hub, params: Option<&Json>, now: Now) -> Result<Outcom
         device_family: event.device_family,
         model_identifier: event.model_identifier,
         mode: event.mode,
+        // Who speaks is not for clients to say.
+        user: None,
         last_input_seconds: event.last_input_seconds.map(params::Whole::get),
         reason: event.reason,
         tags: event.tags,

@@ -9,7 +9,7 @@ use openclaw_protocol_core::error_shape::ErrorShape;
 use openclaw_protocol_core::frame::{Close, close_code};
 use openclaw_protocol_core::hello::connect::ConnectParams;
 use openclaw_protocol_core::hello::ok::Grant;
-use openclaw_protocol_core::hub::{Hub, Peer};
+use openclaw_protocol_core::hub::{Hub, Peer, Who};
 use openclaw_protocol_core::json::Object;
 use openclaw_protocol_core::server::{Applicant, ConnId};
 use openclaw_protocol_core::time::{Instant, Now};
@@ -24,6 +24,7 @@ use crate::device::{self, DeviceFault};
 use crate::nodes::Declared;
 use crate::nodes::policy::Policy;
 use crate::pairing::{ApprovedVia, Chance, Decision, Pairings};
+use crate::tailscale::{self, Directory};
 use crate::throttle::{Subject, Throttle};
 
 /// How long a client is asked to wait before it tries a gateway again that is stopping.
@@ -39,14 +40,13 @@ pub struct Proven {
 
 /// A client that wants to be let in.
 #[derive(Debug)]
-pub(super) struct Visitor {
+pub struct Visitor {
     pub(super) applicant: Applicant,
     pub(super) params: Box<ConnectParams>,
     pub(super) peer: Peer,
     pub(super) nonce: Box<str>,
 }
 
-#[derive(Debug)]
 pub(super) struct Door {
     admission: Arc<Admission>,
     /// Which commands nodes may offer.
@@ -57,14 +57,22 @@ pub(super) struct Door {
     late: BTreeMap<(Instant, u64), (Applicant, ErrorShape)>,
     last: u64,
     shut: bool,
+    directory: Arc<dyn Directory>,
     executor: Arc<Executor<'static>>,
     handle: Handle<Command>,
+}
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Door").finish_non_exhaustive()
+    }
 }
 
 impl Door {
     pub(super) fn new(
         admission: Admission,
         commands: Policy,
+        directory: Arc<dyn Directory>,
         executor: Arc<Executor<'static>>,
         handle: Handle<Command>,
     ) -> Self {
@@ -75,6 +83,7 @@ impl Door {
             late: BTreeMap::new(),
             last: 0,
             shut: false,
+            directory,
             executor,
             handle,
         }
@@ -124,6 +133,12 @@ impl Door {
                 };
                 self.check_proof(applicant, proven, nonce, now);
             }
+            Verdict::Identify => self.identify(Visitor {
+                applicant,
+                params,
+                peer,
+                nonce,
+            }),
             Verdict::Refuse(error) => refuse(hub, applicant, error, now),
             Verdict::WrongSecret(error) => {
                 let wait = self.failed(subject, &peer, now);
@@ -231,6 +246,24 @@ impl Door {
             );
         }
         wait
+    }
+
+    /// Asks the directory who it is, away from the owner's task; then it knocks again.
+    fn identify(&self, mut visitor: Visitor) {
+        let handle = self.handle.clone();
+        let directory = Arc::clone(&self.directory);
+        let asking = async move {
+            let address = visitor.peer.address;
+            if let Some(claims) = &mut visitor.peer.claims {
+                let claimed = match &claims.who {
+                    Who::Claimed(login) => login,
+                    Who::Nobody(_) | Who::Vouched(_) | Who::Verified(_) => return,
+                };
+                claims.who = tailscale::verify(&*directory, address, claimed).await;
+            }
+            let _ = handle.send(Command::Identified(Box::new(visitor))).await;
+        };
+        self.executor.spawn(asking).detach();
     }
 
     /// Checks a signature away from the owner's task.

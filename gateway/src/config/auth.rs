@@ -1,13 +1,15 @@
 //! The sections `gateway.auth`, `gateway.remote` and `gateway.controlUi`: who may connect.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jsonc_parser::ast::{Object, Value};
 use openclaw_runtime_smol::tls::Fingerprint;
 
 use super::read::{boolean, members, number, object, texts, unknown, word};
-use super::{AuthMode, ConfigFault};
+use super::{AuthMode, ConfigFault, proxies};
 use crate::admission::origin::AllowedOrigin;
+use crate::proxies::Vouching;
 use crate::secret::reference::{REDACTED, SecretInput, SecretRef, Source, is_provider};
 use crate::throttle::RateLimit;
 
@@ -24,6 +26,13 @@ pub struct AuthConfig {
     pub password: Option<SecretInput>,
     /// The section `gateway.auth.rateLimit`.
     pub rate_limit: RateLimit,
+    /// The section `gateway.auth.trustedProxy`, which the mode `trusted-proxy` needs.
+    pub trusted_proxy: Option<Vouching>,
+    /// `gateway.auth.identityScopes`: by user, what a proxy's word for that user opens beside what a device was approved for.
+    pub identity_scopes: BTreeMap<String, Vec<String>>,
+    /// `gateway.auth.allowTailscale`: whether users of the tailnet need no secret; by default only where
+    /// `gateway.tailscale.mode` is `serve` and the secret is a token.
+    pub allow_tailscale: Option<bool>,
     /// `gateway.auth.dangerouslyAllowNoneOnNetwork`: whether mode `none` may listen on more than loopback; false by default,
     /// because then nothing keeps strangers out.
     pub none_on_network: bool,
@@ -64,6 +73,11 @@ pub(super) fn auth(section: &Object<'_>, strangers: &mut Vec<String>) -> Result<
             "token" => config.token = Some(secret("gateway.auth.token", value, strangers)?),
             "password" => {
                 config.password = Some(secret("gateway.auth.password", value, strangers)?);
+            }
+            "trustedProxy" => config.trusted_proxy = Some(proxies::vouching(value, strangers)?),
+            "identityScopes" => config.identity_scopes = proxies::identity_scopes(value)?,
+            "allowTailscale" => {
+                config.allow_tailscale = Some(boolean("gateway.auth.allowTailscale", value)?);
             }
             "rateLimit" => {
                 let section = object("gateway.auth.rateLimit", value)?;

@@ -9,7 +9,7 @@ use jsonc_parser::errors::{ParseError, ParseErrorKind};
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
 use super::{Bind, Config, ConfigFault, GatewayConfig, Mode, NodeHostConfig};
-use super::{auth, heartbeat, limits, nodes, secrets, tls};
+use super::{auth, heartbeat, limits, nodes, proxies, secrets, tls};
 
 /// How much of an unknown key's name is kept, in bytes.
 const NAME_LIMIT: usize = 120;
@@ -111,6 +111,14 @@ fn gateway(section: &Object<'_>, strangers: &mut Vec<String>) -> Result<GatewayC
                 config.commands = nodes::nodes(object("gateway.nodes", value)?, strangers)?;
             }
             "tls" => config.tls = tls::tls(object("gateway.tls", value)?, strangers)?,
+            "trustedProxies" => config.trusted_proxies = proxies::trusted(value)?,
+            "allowRealIpFallback" => {
+                config.real_ip_fallback = boolean("gateway.allowRealIpFallback", value)?;
+            }
+            "tailscale" => {
+                let section = object("gateway.tailscale", value)?;
+                config.tailscale = proxies::tailscale(section, strangers)?;
+            }
             "limits" => {
                 config.limits = limits::limits(object("gateway.limits", value)?, strangers)?;
             }

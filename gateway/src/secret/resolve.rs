@@ -105,6 +105,8 @@ pub enum ServerSecret {
     Found(Resolved),
     /// The mode is `none`: clients need no secret.
     NotWanted,
+    /// The mode is `trusted-proxy`: a proxy vouches for clients, and those on this host may present this password instead.
+    Vouched(Option<Resolved>),
     /// There is none; the kind is set where a mode asks for that kind.
     Missing(Option<SecretKind>),
 }
@@ -128,30 +130,27 @@ pub fn for_server(
             (&flags.token, TOKEN_FLAG, AuthMode::Token),
             (&flags.password, PASSWORD_FLAG, AuthMode::Password),
         ] {
-            if given.is_some() && auth != wanted {
+            let is_fallback = wanted == AuthMode::Password && auth == AuthMode::TrustedProxy;
+            if given.is_some() && auth != wanted && !is_fallback {
                 return Err(SecretFault::Contradiction { flag, auth });
             }
         }
     }
-    let mode = match auth {
-        Some(auth) => Some(auth),
-        None if !flags.is_empty() => None,
-        None => config.and_then(|config| config.gateway.auth.mode),
+    let configured = config.and_then(|config| config.gateway.auth.mode);
+    let mode = match (auth, configured) {
+        (Some(auth), _) => Some(auth),
+        (None, Some(AuthMode::TrustedProxy)) => configured,
+        (None, _) if !flags.is_empty() => None,
+        (None, _) => configured,
     };
     let kind = match mode {
         None => None,
         Some(AuthMode::None) => return Ok(ServerSecret::NotWanted),
         Some(AuthMode::Token) => Some(SecretKind::Token),
         Some(AuthMode::Password) => Some(SecretKind::Password),
-        Some(AuthMode::TrustedProxy) => {
-            return Err(SecretFault::ProxyUnsupported {
-                flag: auth.is_some(),
-            });
-        }
+        Some(AuthMode::TrustedProxy) => return beside_proxy(flags, env, config),
     };
-    let mut places = vec![Place::flags(flags), Place::environment(env)?];
-    places.extend(config.map(Place::local_config));
-    for place in places {
+    for place in Place::of_server(flags, env, config)? {
         if let Some(found) = place.only(kind)? {
             return found.fetch(env, config).map(ServerSecret::Found);
         }
@@ -162,6 +161,23 @@ pub fn for_server(
         return Ok(ServerSecret::Found(file.into()));
     }
     Ok(ServerSecret::Missing(kind))
+}
+
+/// Finds the password that may be presented on the gateway's host where a proxy vouches for everybody else.
+fn beside_proxy(
+    flags: &SecretFlags,
+    env: &Environment,
+    config: Option<&Config>,
+) -> Result<ServerSecret, SecretFault> {
+    let places = Place::of_server(flags, env, config)?;
+    if places.iter().any(|place| place.token.is_some()) {
+        return Err(SecretFault::TokenBesideProxy {
+            flag: flags.token.is_some(),
+        });
+    }
+    let password = places.into_iter().find_map(|place| place.password);
+    let password = password.map(|found| found.fetch(env, config)).transpose()?;
+    Ok(ServerSecret::Vouched(password))
 }
 
 /// Which gateway a client talks to; it decides which secrets may be sent there.
@@ -201,8 +217,8 @@ pub fn for_client(
     };
     let kind = match mode {
         Some(AuthMode::Token) => Some(SecretKind::Token),
-        Some(AuthMode::Password) => Some(SecretKind::Password),
-        Some(AuthMode::None | AuthMode::TrustedProxy) | None => None,
+        Some(AuthMode::Password | AuthMode::TrustedProxy) => Some(SecretKind::Password),
+        Some(AuthMode::None) | None => None,
     };
     for place in [Some(Place::environment(env)?), configured]
         .into_iter()
@@ -237,9 +253,9 @@ pub enum SecretFault {
         /// Where the password is.
         password: SecretSource,
     },
-    /// The mode `trusted-proxy` is not supported yet.
-    ProxyUnsupported {
-        /// Whether `--auth` asked for it, and not the configuration.
+    /// The mode is `trusted-proxy`, and there is a token all the same.
+    TokenBesideProxy {
+        /// Whether the token was given as a flag.
         flag: bool,
     },
     /// A variable is not text.
@@ -256,7 +272,7 @@ impl SecretFault {
         match self {
             Self::BlankFlag(_) | Self::Contradiction { .. } => true,
             Self::TwoSecrets { token, .. } => matches!(token, SecretSource::Flag(_)),
-            Self::ProxyUnsupported { flag } => *flag,
+            Self::TokenBesideProxy { flag } => *flag,
             Self::NotText(_) | Self::File(_) | Self::Reference(_) => false,
         }
     }
@@ -276,11 +292,9 @@ impl fmt::Display for SecretFault {
                 f,
                 "{token} and {password} are both set; remove one, or set gateway.auth.mode to \"token\" or \"password\"."
             ),
-            Self::ProxyUnsupported { flag: true } => {
-                f.write_str("--auth trusted-proxy is not supported yet; use \"token\" or \"password\".")
-            }
-            Self::ProxyUnsupported { flag: false } => f.write_str(
-                "gateway.auth.mode \"trusted-proxy\" is not supported yet; set it to \"token\" or \"password\".",
+            Self::TokenBesideProxy { .. } => f.write_str(
+                "gateway auth mode is trusted-proxy, but a shared token is also configured; remove gateway.auth.token / \
+                 OPENCLAW_GATEWAY_TOKEN because trusted-proxy and token auth are mutually exclusive",
             ),
             Self::NotText(fault) => fault.fmt(f),
             Self::File(fault) => fault.fmt(f),
@@ -347,6 +361,17 @@ impl Place {
             token: token.map(|input| found(input, SecretKind::Token, token_key)),
             password: password.map(|input| found(input, SecretKind::Password, password_key)),
         }
+    }
+
+    /// The places where a gateway looks, the first first.
+    fn of_server(
+        flags: &SecretFlags,
+        env: &Environment,
+        config: Option<&Config>,
+    ) -> Result<Vec<Self>, SecretFault> {
+        let mut places = vec![Self::flags(flags), Self::environment(env)?];
+        places.extend(config.map(Self::local_config));
+        Ok(places)
     }
 
     fn flags(flags: &SecretFlags) -> Self {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::ProxiesFault;
 use crate::config::{Bind, ConfigError};
 use crate::paths::{PathFault, ProfileFault};
 use crate::port::PortFault;
@@ -63,6 +64,8 @@ pub enum StartError {
         /// Whether the mode is `none`, and not just no secret there.
         asked: bool,
     },
+    /// What is believed of proxies does not fit with the rest.
+    Proxies(ProxiesFault),
     /// A new secret cannot be made.
     NoRandomness(NoRandomness),
     /// A new secret cannot be written.
@@ -86,6 +89,7 @@ impl StartError {
             | Self::ModeRemote
             | Self::NoSecret(_)
             | Self::WithoutAuth { .. }
+            | Self::Proxies(_)
             | Self::NoRandomness(_)
             | Self::TokenFile(_)
             | Self::Tls(_) => false,
@@ -132,6 +136,7 @@ impl StartError {
             | Self::Path(_)
             | Self::Config(_)
             | Self::Secret(_)
+            | Self::Proxies(_)
             | Self::NoRandomness(_)
             | Self::TokenFile(_)
             | Self::Tls(_) => Vec::new(),
@@ -190,6 +195,7 @@ impl fmt::Display for StartError {
                 write!(f, "Gateway auth is set to {kind}, but no {kind} is configured.")
             }
             Self::WithoutAuth { bind, .. } => write!(f, "Refusing to bind gateway to {} without auth.", bind.word()),
+            Self::Proxies(fault) => fault.fmt(f),
             Self::NoRandomness(fault) => fault.fmt(f),
             Self::TokenFile(fault) => fault.fmt(f),
             Self::Tls(fault) => fault.fmt(f),

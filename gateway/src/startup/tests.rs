@@ -122,10 +122,6 @@ fn mistyped_flags_are_answered_in_the_observed_words_as_usage() {
             bind("tailnet"),
             r#"--bind "tailnet" is not supported yet; use "loopback", "lan" or "auto"."#,
         ),
-        (
-            auth("trusted-proxy"),
-            r#"--auth trusted-proxy is not supported yet; use "token" or "password"."#,
-        ),
     ] {
         assert_eq!(refused(&flags, LOCAL), (2, expected.to_owned()));
     }
@@ -401,7 +397,7 @@ impl Home {
         Environment::new(self.dir.path())
     }
 
-    fn state(&self) -> std::path::PathBuf {
+    fn state(&self) -> PathBuf {
         self.dir.path().join(".openclaw")
     }
 }
@@ -409,7 +405,7 @@ impl Home {
 fn secret_of(prepared: &Prepared) -> &Resolved {
     match &prepared.plan.auth {
         Auth::Secret(resolved) => resolved,
-        other @ (Auth::None | Auth::Generate) => panic!("{other:?}"),
+        other @ (Auth::None | Auth::Proxy(_) | Auth::Generate) => panic!("{other:?}"),
     }
 }
 

@@ -16,6 +16,7 @@ fn peer(address: IpAddr, direct_loopback: bool, origin: Option<&str>) -> Peer {
         address,
         direct_loopback,
         origin: origin.map(Into::into),
+        claims: None,
     }
 }
 

@@ -94,7 +94,9 @@ impl World {
                 secret,
                 origins: Origins::new(PORT, &settings.allowed_origins),
                 rate_limit: settings.rate_limit,
+                users: settings.users,
             },
+            directory: settings.directory,
             devices: Devices {
                 ledger: Arc::new(ledger.clone()),
                 ..Devices::fleeting()

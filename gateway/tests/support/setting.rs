@@ -1,12 +1,15 @@
 //! What a gateway is started with, and where its peers come from.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_gateway_service::admission::origin::AllowedOrigin;
+use openclaw_gateway_service::admission::users::Users;
 use openclaw_gateway_service::config::HeartbeatConfig;
 use openclaw_gateway_service::nodes::policy::Policy;
 use openclaw_gateway_service::secret::resolve::SecretKind;
+use openclaw_gateway_service::tailscale::{Directory, Tailscaled};
 use openclaw_gateway_service::throttle::RateLimit;
 use openclaw_protocol_core::hello::ok::Welcome;
 use openclaw_protocol_core::hub::Peer;
@@ -41,6 +44,7 @@ pub(crate) fn from(address: IpAddr, origin: Option<&str>) -> Peer {
         address,
         direct_loopback: address.is_loopback(),
         origin: origin.map(Into::into),
+        claims: None,
     }
 }
 
@@ -62,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) commands: Policy,
     pub(crate) allowed_origins: Vec<AllowedOrigin>,
     pub(crate) rate_limit: RateLimit,
+    pub(crate) users: Users,
+    pub(crate) directory: Arc<dyn Directory>,
 }
 
 impl Default for Settings {
@@ -75,6 +81,8 @@ impl Default for Settings {
             commands: Policy::default(),
             allowed_origins: Vec::new(),
             rate_limit: RateLimit::default(),
+            users: Users::default(),
+            directory: Arc::new(Tailscaled::new(None)),
         }
     }
 }

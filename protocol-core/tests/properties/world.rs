@@ -198,6 +198,7 @@ impl World {
             address: IpAddr::V4(address),
             direct_loopback: !far,
             origin: None,
+            claims: None,
         };
         let conn = self.hub.open(address, NONCE, 0, now);
         self.peers.push(Peer::new(conn));

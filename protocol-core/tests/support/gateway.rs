@@ -152,6 +152,7 @@ impl Gateway {
             address,
             direct_loopback: address.is_loopback(),
             origin: None,
+            claims: None,
         };
         let conn = self.hub.open(peer, NONCE, 0, self.now());
         self.settle();

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use http_types::{Method, Mime, StatusCode, Url};
 use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue};
 
 /// The fields of one head, read-only; names match in any case.
 ///
@@ -45,6 +46,20 @@ impl Headers {
     /// Returns how many values a field has, those that [`get_all`](Self::get_all) leaves out included.
     pub fn count(&self, name: &str) -> usize {
         self.0.get_all(name).into_iter().count()
+    }
+}
+
+impl<'a, V: AsRef<[u8]>> FromIterator<(&'a str, V)> for Headers {
+    /// Takes fields in their order; what cannot be one is left out.
+    fn from_iter<I: IntoIterator<Item = (&'a str, V)>>(fields: I) -> Self {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            let name = HeaderName::from_bytes(name.as_bytes());
+            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_ref())) {
+                map.append(name, value);
+            }
+        }
+        Self(map)
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_channel::{Receiver, Sender};
 use async_net::{TcpListener, TcpStream};
 use futures_lite::FutureExt;
-use openclaw_protocol_core::hub::{Hub, Peer};
+use openclaw_protocol_core::hub::Hub;
 use openclaw_protocol_core::limits::Limits;
 use smol::{Executor, Task, Timer};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
@@ -354,11 +354,7 @@ async fn upgrade(
         gate: Arc::clone(&gate),
         writing: false,
     };
-    let peer = Peer {
-        address: peer.ip(),
-        direct_loopback: peer.ip().is_loopback(),
-        origin: upgraded.head.origin.map(Into::into),
-    };
+    let peer = front.handler.peer(&upgraded.head);
     let to_owner = front.to_owner.clone();
     to_owner.try_send(FromSocket::Open { peer, link }).ok()?;
     Some(Box::new(Socket::new(

@@ -20,6 +20,7 @@ pub(super) fn decide(params: &ConnectParams, now: Now) -> Decision {
     use core::net::{IpAddr, Ipv4Addr};
 
     use openclaw_gateway_service::admission::origin::Origins;
+    use openclaw_gateway_service::admission::users::Users;
     use openclaw_gateway_service::admission::{Admission, Verdict, refused_device};
     use openclaw_gateway_service::device::{DeviceClaim, verify};
     use openclaw_gateway_service::identity::Identity;
@@ -35,6 +36,7 @@ pub(super) fn decide(params: &ConnectParams, now: Now) -> Decision {
         secret: secret.map(|secret| (SecretKind::Token, secret)),
         origins: Origins::new(18_789, &[]),
         rate_limit: RateLimit::default(),
+        users: Users::default(),
     };
     let key = Identity::from_seed(&[1; 32]).token_key();
     let pairings = Pairings::new(Contents::default(), key);
@@ -42,6 +44,7 @@ pub(super) fn decide(params: &ConnectParams, now: Now) -> Decision {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         direct_loopback: true,
         origin: None,
+        claims: None,
     };
     let presented = [&params.auth.token, &params.auth.password];
     let knows = presented
@@ -50,6 +53,7 @@ pub(super) fn decide(params: &ConnectParams, now: Now) -> Decision {
     let decision = match door.judge(params, &peer, None, &pairings, now.unix_ms) {
         Verdict::Admit(grant) => Decision::Admit(grant),
         Verdict::Refuse(error) | Verdict::WrongSecret(error) => Decision::Refuse(error),
+        Verdict::Identify => unreachable!("no directory has a say"),
         Verdict::Prove(shared) => {
             let device = params.device.as_ref().expect("what it is to prove");
             let proof = verify(&DeviceClaim {

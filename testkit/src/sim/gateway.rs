@@ -126,6 +126,7 @@ impl Gateway {
             address: "10.0.0.1".parse().expect("an address"),
             direct_loopback: false,
             origin: None,
+            claims: None,
         };
         let nonce = format!("nonce-{}", log.at());
         let conn = self.hub.as_mut()?.open(peer, &nonce, jitter, log.now());

@@ -59,6 +59,10 @@ fn server(
     match for_server(flags, auth, env, config, file) {
         Ok(ServerSecret::Found(found)) => shown(&found),
         Ok(ServerSecret::NotWanted) => "not wanted".to_owned(),
+        Ok(ServerSecret::Vouched(None)) => "vouched for".to_owned(),
+        Ok(ServerSecret::Vouched(Some(password))) => {
+            format!("vouched for, or {}", shown(&password))
+        }
         Ok(ServerSecret::Missing(kind)) => format!("missing {kind:?}"),
         Err(fault) => fault.to_string(),
     }
@@ -158,10 +162,47 @@ fn flags_beat_the_configured_mode() {
         ),
         "token t gateway.auth.token"
     );
-    assert!(
-        server(&none, None, &env(&[]), Some(&proxied), no_file)
-            .starts_with("gateway.auth.mode \"trusted-proxy\"")
-    );
+}
+
+#[test]
+fn beside_a_proxy_that_vouches_there_may_be_a_password_and_no_token() {
+    const CONFLICT: &str = "gateway auth mode is trusted-proxy, but a shared token is also configured; remove gateway.auth.token / OPENCLAW_GATEWAY_TOKEN because trusted-proxy and token auth are mutually exclusive";
+    let none = SecretFlags::default();
+    let plain = config("{mode: 'trusted-proxy'}");
+    let with_token = config("{mode: 'trusted-proxy', token: 't', password: 'p'}");
+    let with_password = config("{mode: 'trusted-proxy', password: 'p'}");
+    let token = env(&[(GATEWAY_TOKEN, "t")]);
+    let proxy = Some(AuthMode::TrustedProxy);
+    for (flags, auth, env, config, expected) in [
+        (&none, None, &env(&[]), &plain, "vouched for"),
+        (
+            &none,
+            None,
+            &env(&[]),
+            &with_password,
+            "vouched for, or password p gateway.auth.password",
+        ),
+        (
+            &flags(None, Some("q")),
+            None,
+            &env(&[]),
+            &with_password,
+            "vouched for, or password q --password",
+        ),
+        (
+            &flags(None, Some("q")),
+            proxy,
+            &env(&[]),
+            &plain,
+            "vouched for, or password q --password",
+        ),
+        (&none, None, &env(&[]), &with_token, CONFLICT),
+        (&none, None, &token, &with_password, CONFLICT),
+        (&flags(Some("t"), None), None, &env(&[]), &plain, CONFLICT),
+    ] {
+        // The token file may be left over from another mode.
+        assert_eq!(server(flags, auth, env, Some(config), file), expected);
+    }
 }
 
 #[test]

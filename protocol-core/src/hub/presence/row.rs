@@ -22,6 +22,8 @@ pub struct Row {
     pub model_identifier: Option<String>,
     /// How it is used.
     pub mode: Option<String>,
+    /// Whose it is, where a proxy or a directory says so.
+    pub user: Option<String>,
     /// How long ago it had input from its user, in seconds.
     pub last_input_seconds: Option<u64>,
     /// Why the row was written.
@@ -51,8 +53,11 @@ impl Row {
             .maybe_text("platform", self.platform.as_deref())
             .maybe_text("deviceFamily", self.device_family.as_deref())
             .maybe_text("modelIdentifier", self.model_identifier.as_deref())
-            .maybe_text("mode", self.mode.as_deref())
-            .maybe_text("deviceId", self.device_id.as_deref());
+            .maybe_text("mode", self.mode.as_deref());
+        if let Some(user) = &self.user {
+            object = object.object("user", Object::new().text("id", user).text("email", user));
+        }
+        object = object.maybe_text("deviceId", self.device_id.as_deref());
         if let Some(seconds) = self.last_input_seconds {
             object = object.number("lastInputSeconds", seconds);
         }
