@@ -138,6 +138,7 @@ impl Admission {
                 || "secret".into(),
                 |user| Users::principal(user, None).into(),
             ),
+            user: user.map(Into::into),
             device_id: None,
             device_token: None,
         })
@@ -192,6 +193,7 @@ impl Admission {
             role: Role::Operator,
             scopes: self.users.scopes(params.scopes.clone(), peer),
             principal: principal(user, &device.id),
+            user: user.map(Into::into),
             device_id: Some(device.id.as_str().into()),
             device_token: None,
         })
@@ -245,6 +247,7 @@ impl Admission {
                     _ => self.users.scopes(params.scopes.clone(), peer),
                 },
                 principal: principal(user, &device.id),
+                user: user.map(Into::into),
                 device_id: Some(device.id.as_str().into()),
                 // The page of a user whom the proxy names comes in by that name alone.
                 device_token: (user.is_none() || params.client.id != CONTROL_UI)

@@ -212,19 +212,21 @@ async fn run(program: &Path, address: IpAddr) -> Answer {
     building
         .args(["whois", "--json", &address.to_string()])
         .env_remove(GATEWAY_TOKEN)
-        .env_remove(GATEWAY_PASSWORD)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
+        .env_remove(GATEWAY_PASSWORD);
     #[cfg(unix)]
     {
         use std::os::unix::process::CommandExt as _;
         building.process_group(0);
     }
     let mut command = Command::from(building);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
     let not_started = |error: std::io::Error| WhoisFault::NotStarted(error.kind());
     let mut running = Running {
-        child: command.kill_on_drop(true).spawn().map_err(not_started)?,
+        child: command.spawn().map_err(not_started)?,
         ended: false,
     };
     let mut said = Vec::new();

@@ -58,15 +58,6 @@ impl Peer {
             claims: None,
         }
     }
-
-    /// Returns the user who speaks, where that is certain.
-    #[must_use]
-    pub fn user(&self) -> Option<&str> {
-        match &self.claims.as_ref()?.who {
-            Who::Vouched(user) | Who::Verified(user) => Some(user),
-            Who::Nobody(_) | Who::Claimed(_) => None,
-        }
-    }
 }
 
 /// What an upgrade request says of who makes it.

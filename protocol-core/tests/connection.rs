@@ -50,6 +50,7 @@ fn grant() -> Grant {
         principal: "secret".into(),
         device_id: None,
         device_token: None,
+        user: None,
     }
 }
 

@@ -371,6 +371,7 @@ fn granted(params: &ConnectParams) -> Grant {
         principal: "secret".into(),
         device_id: None,
         device_token: None,
+        user: None,
     }
 }
 

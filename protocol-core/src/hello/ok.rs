@@ -41,6 +41,8 @@ pub struct Grant {
     pub scopes: Scopes,
     /// Who it is, across reconnects: a device, or the holder of a secret.
     pub principal: Arc<str>,
+    /// Whose it is, where a proxy or a directory says so.
+    pub user: Option<Box<str>>,
     /// Its device, if it proved one.
     pub device_id: Option<Box<str>>,
     /// A token that was issued to it, and when (milliseconds since 1970).
@@ -53,6 +55,7 @@ impl fmt::Debug for Grant {
             .field("role", &self.role)
             .field("scopes", &self.scopes)
             .field("principal", &self.principal)
+            .field("user", &self.user)
             .field("device_id", &self.device_id)
             .field("device_token", &self.device_token.is_some())
             .finish()

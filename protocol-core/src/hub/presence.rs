@@ -325,7 +325,7 @@ fn joined_row(client: &Client, peer: &Peer, grant: &Grant, now: Now) -> Row {
         device_family: maybe(&client.device_family),
         model_identifier: maybe(&client.model_identifier),
         mode: Some(client.mode.clone()),
-        user: peer.user().map(short),
+        user: grant.user.as_deref().map(short),
         last_input_seconds: None,
         reason: Some("connect".into()),
         tags: Vec::new(),

@@ -355,6 +355,7 @@ pub(crate) fn grant(params: &ConnectParams) -> Grant {
         principal: device_id.as_deref().unwrap_or("secret").into(),
         device_id,
         device_token: None,
+        user: None,
     }
 }
 

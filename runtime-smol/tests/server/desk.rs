@@ -239,6 +239,7 @@ pub(crate) fn grant() -> Grant {
         principal: "somebody".into(),
         device_id: None,
         device_token: None,
+        user: None,
     }
 }
 

@@ -105,5 +105,6 @@ pub(super) fn granted(params: &ConnectParams) -> Grant {
         principal: "secret".into(),
         device_id: None,
         device_token: None,
+        user: None,
     }
 }

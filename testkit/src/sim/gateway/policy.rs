@@ -79,6 +79,7 @@ pub(super) fn granted(params: &ConnectParams) -> (Grant, Guest) {
         principal: device.clone().unwrap_or(host).into(),
         device_id: device.map(String::into_boxed_str),
         device_token: None,
+        user: None,
     };
     (grant, guest)
 }
