@@ -29,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Home {
     dir: tempfile::TempDir,
     pub(crate) port: u16,
+    /// Where programs are looked for before everywhere else.
+    pub(crate) programs: Option<PathBuf>,
 }
 
 impl Home {
@@ -36,6 +38,7 @@ impl Home {
         Self {
             dir: tempfile::tempdir().unwrap(),
             port: free_port(),
+            programs: None,
         }
     }
 
@@ -71,6 +74,13 @@ impl Home {
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .args(args);
+        if let Some(programs) = &self.programs {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let places = [programs.clone()]
+                .into_iter()
+                .chain(std::env::split_paths(&path));
+            command.env("PATH", std::env::join_paths(places).unwrap());
+        }
         command
     }
 
