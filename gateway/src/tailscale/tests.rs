@@ -15,15 +15,15 @@ struct Scripted {
 
 impl Scripted {
     fn new(script: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join(NAME);
         let notes = dir.path().join("asked");
         let text = format!(
             "#!/bin/sh\necho \"$*\" >> '{}'\n{script}\n",
             notes.display()
         );
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(&path, text).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
         Self { dir }
     }
 
