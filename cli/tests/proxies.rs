@@ -6,7 +6,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::time::Duration;
 
 use support::Home;
@@ -187,8 +187,13 @@ case "$*" in
     *) exit 1;;
 esac
 "#;
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    // A file that this process has had open for writing cannot always be run at once: other tests fork.
+    let written = Command::new("/bin/sh")
+        .args(["-c", "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\""])
+        .arg(&program)
+        .arg(script)
+        .status();
+    assert!(written.unwrap().success());
     home.programs = Some(programs);
     home.write_config(
         r#"{gateway: {mode: "local", auth: {token: "t"}, tailscale: {mode: "serve"},

@@ -22,8 +22,16 @@ impl Scripted {
             "#!/bin/sh\necho \"$*\" >> '{}'\n{script}\n",
             notes.display()
         );
-        fs::write(&path, text).expect("written");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
+        // A file that this process has had open for writing cannot always be run at once: other tests fork.
+        let mut writing = Building::new("/bin/sh")
+            .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
+            .arg(&path)
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let stdin = writing.stdin.take();
+        std::io::Write::write_all(&mut stdin.expect("a pipe"), text.as_bytes()).expect("written");
+        assert!(writing.wait().expect("an end").success());
         Self { dir }
     }
 
