@@ -296,6 +296,15 @@ fn a_device_behind_the_proxy_waits_for_approval_and_comes_in_then() {
     let error = world.refused(stranger(), &wrong);
     assert_eq!(error["details"]["code"], "AUTH_DEVICE_TOKEN_MISMATCH");
 
+    // The password, right as it is, is not looked at from elsewhere.
+    let both = Caller {
+        auth: json!({"deviceToken": token, "password": PASSWORD}),
+        scopes: &[READ, ADMIN],
+        ..caller.clone()
+    };
+    let error = world.refused(stranger(), &both);
+    assert_eq!(error["details"]["code"], "AUTH_SCOPE_MISMATCH");
+
     // More than was approved is not approved by the proxy's word.
     let wider = Caller {
         scopes: &[READ, ADMIN],
