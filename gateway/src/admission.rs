@@ -8,7 +8,7 @@ use openclaw_protocol_core::hello::connect::{ConnectParams, Credentials};
 use openclaw_protocol_core::hello::ok::Grant;
 use openclaw_protocol_core::hub::{Peer, Who};
 use openclaw_protocol_core::json::Object;
-use openclaw_protocol_core::scope::Role;
+use openclaw_protocol_core::scope::{Role, Scopes};
 
 use crate::device::DeviceFault;
 use crate::pairing::{Chance, Decision, Knock, Pairings, Presented, refusal};

@@ -233,6 +233,6 @@ mod tests {
         assert!(!known("https://localhost"));
         let secured = Origins::new(80, &[]).over_tls(80);
         let page = Origin::parse("https://localhost:80").expect("an origin");
-        assert!(secured.known.contains(&page));
+        assert!(secured.own.contains(&page));
     }
 }
