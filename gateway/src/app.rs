@@ -227,6 +227,11 @@ impl App {
                     node_id,
                     newcomer,
                 } => self.fleet.attach(hub, conn, node_id, *newcomer, now),
+                News::Approved {
+                    node_id,
+                    event,
+                    payload,
+                } => self.fleet.tell(hub, &node_id, event, payload, now),
                 News::Ended(conn) => self.fleet.end(hub, conn, now),
             }
         }

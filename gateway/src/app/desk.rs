@@ -89,6 +89,12 @@ pub(super) enum News {
         node_id: String,
         newcomer: Box<Newcomer>,
     },
+    /// What a node offers was approved, which it is to hear itself.
+    Approved {
+        node_id: String,
+        event: &'static str,
+        payload: Json,
+    },
     /// What let a device in holds no more.
     Ended(ConnId),
 }
@@ -313,7 +319,18 @@ impl Desk {
         for notice in &notices {
             if let Some((event, payload)) = notice.event(now.unix_ms) {
                 let payload = payload.finish();
-                self.tell_node(hub, notice, event, &payload, now);
+                if let Notice::Node(NodeNotice::Resolved {
+                    node_id,
+                    decision: "approved",
+                    ..
+                }) = notice
+                {
+                    self.news.push(News::Approved {
+                        node_id: node_id.clone(),
+                        event,
+                        payload: payload.clone(),
+                    });
+                }
                 let publication = Publication {
                     event,
                     payload,
@@ -332,36 +349,6 @@ impl Desk {
             } = notice
             {
                 self.end(hub, &device_id, role, reason, now);
-            }
-        }
-    }
-
-    /// Tells a node itself that what it offers was approved.
-    fn tell_node(
-        &self,
-        hub: &mut Hub,
-        notice: &Notice,
-        event: &'static str,
-        payload: &Json,
-        now: Now,
-    ) {
-        let Notice::Node(NodeNotice::Resolved {
-            node_id,
-            decision: "approved",
-            ..
-        }) = notice
-        else {
-            return;
-        };
-        for (conn, entrant) in &self.there {
-            if entrant.role == Role::Node && entrant.device_id == *node_id {
-                let publication = Publication {
-                    event,
-                    payload: payload.clone(),
-                    audience: Audience::Everyone,
-                    class: Class::Ordinary,
-                };
-                let _ = hub.direct(*conn, publication, now);
             }
         }
     }

@@ -247,6 +247,20 @@ impl Fleet {
         self.seen.entry(node_id.to_owned()).or_default()
     }
 
+    /// Says something to the connection of a node that counts.
+    pub(super) fn tell(
+        &self,
+        hub: &mut Hub,
+        node_id: &str,
+        event: &'static str,
+        payload: Json,
+        now: Now,
+    ) {
+        if let Some((conn, _)) = self.current(node_id) {
+            let _ = tell(hub, conn, event, payload, now);
+        }
+    }
+
     /// Says that somebody takes an invocation back, to nodes that understand it.
     fn cancel(&self, hub: &mut Hub, node: ConnId, id: &str, now: Now) {
         let understands = |attached: &&Attached| attached.understands_cancel();

@@ -143,6 +143,18 @@ fn what_a_node_offers_waits_for_an_approval() {
 }
 
 #[test]
+fn of_two_sockets_of_a_node_the_newer_hears_of_its_approval() {
+    let mut world = World::new();
+    let boss = boss(&mut world);
+    let old = world.join(&node(1));
+    let new = world.join(&node(1));
+    approve(&mut world, boss, &node(1));
+    let told = pushes(&world.hear(new), "node.pair.resolved");
+    assert_eq!(told.len(), 1);
+    assert_eq!(world.hear(old), [] as [Value; 0]);
+}
+
+#[test]
 fn approving_needs_what_the_commands_need() {
     let mut world = World::new();
     let boss = boss(&mut world);
