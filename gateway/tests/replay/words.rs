@@ -100,7 +100,11 @@ pub(crate) fn shape(frame: &Value, names: &Names) -> Option<String> {
             other => {
                 let direct = frame.get("seq").map_or(" direct", |_| "");
                 let tells = other.starts_with("node.") || other.starts_with("device.");
-                let said = tells.then(|| of_nodes(payload, names)).unwrap_or_default();
+                let said = if tells {
+                    of_nodes(payload, names)
+                } else {
+                    String::new()
+                };
                 Some(format!("event {other}{direct}{said}"))
             }
         };
