@@ -217,7 +217,7 @@ impl Admission {
         // What a node may do is decided by what it offers; it has no scopes.
         let scopes: &[String] = match role {
             Role::Node => &[],
-            _ => &params.scopes,
+            Role::Operator | _ => &params.scopes,
         };
         let is_page = peer.origin.is_some() && !origin::is_browser_client(&params.client.id);
         let user = self.users.of(peer);
@@ -244,7 +244,7 @@ impl Admission {
                 role,
                 scopes: match role {
                     Role::Node => Scopes::none(),
-                    _ => self.users.scopes(params.scopes.clone(), peer),
+                    Role::Operator | _ => self.users.scopes(params.scopes.clone(), peer),
                 },
                 principal: principal(user, &device.id),
                 user: user.map(Into::into),

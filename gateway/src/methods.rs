@@ -57,23 +57,11 @@ pub enum DeviceMethod {
 /// A method that is about nodes, or for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeMethod {
-    /// The nodes.
-    List,
-    /// One node.
-    Describe,
-    /// The nodes that wait, and those that were approved.
-    PairList,
-    /// Approves what a node offers.
-    Approve,
-    /// Rejects it.
-    Reject,
-    /// Takes the role from a device.
-    Remove,
-    /// Names a node.
-    Rename,
-    /// Asks for a node of protocol 3.
-    Request,
-    /// Looks whether a token of such a node is right.
+    /// Tells which nodes there are.
+    Look(NodeLook),
+    /// Decides over a node.
+    Decide(NodeDecision),
+    /// Looks whether a token of a node of protocol 3 is right.
     Verify,
     /// Asks a node to do something.
     Invoke,
@@ -83,7 +71,40 @@ pub enum NodeMethod {
     Progress,
     /// A node tells something of itself.
     Event,
-    /// Has work wait for a node.
+    /// Is about what waits for a node.
+    Pending(NodePending),
+}
+
+/// A method that tells which nodes there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeLook {
+    /// The nodes.
+    List,
+    /// One node.
+    Describe,
+    /// The nodes that wait, and those that were approved.
+    PairList,
+}
+
+/// A method that decides over a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeDecision {
+    /// Approves what it offers.
+    Approve,
+    /// Rejects it.
+    Reject,
+    /// Takes the role from its device.
+    Remove,
+    /// Names it.
+    Rename,
+    /// Asks for a node of protocol 3.
+    Request,
+}
+
+/// A method that is about what waits for a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodePending {
+    /// Has work wait.
     Enqueue,
     /// Gives a node its work.
     Drain,
@@ -304,21 +325,41 @@ pub static TABLE: [Row; 35] = [
             Some(Scope::Pairing),
         )
     },
-    node(NodeMethod::List, "node.list", Scope::Read),
-    node(NodeMethod::Describe, "node.describe", Scope::Read),
-    node(NodeMethod::PairList, "node.pair.list", Scope::Pairing),
+    node(NodeMethod::Look(NodeLook::List), "node.list", Scope::Read),
+    node(
+        NodeMethod::Look(NodeLook::Describe),
+        "node.describe",
+        Scope::Read,
+    ),
+    node(
+        NodeMethod::Look(NodeLook::PairList),
+        "node.pair.list",
+        Scope::Pairing,
+    ),
     sets(node(
-        NodeMethod::Approve,
+        NodeMethod::Decide(NodeDecision::Approve),
         "node.pair.approve",
         Scope::Pairing,
     )),
-    sets(node(NodeMethod::Reject, "node.pair.reject", Scope::Pairing)),
-    sets(node(NodeMethod::Remove, "node.pair.remove", Scope::Pairing)),
-    sets(node(NodeMethod::Rename, "node.rename", Scope::Pairing)),
+    sets(node(
+        NodeMethod::Decide(NodeDecision::Reject),
+        "node.pair.reject",
+        Scope::Pairing,
+    )),
+    sets(node(
+        NodeMethod::Decide(NodeDecision::Remove),
+        "node.pair.remove",
+        Scope::Pairing,
+    )),
+    sets(node(
+        NodeMethod::Decide(NodeDecision::Rename),
+        "node.rename",
+        Scope::Pairing,
+    )),
     Row {
         is_legacy: true,
         ..sets(node(
-            NodeMethod::Request,
+            NodeMethod::Decide(NodeDecision::Request),
             "node.pair.request",
             Scope::Pairing,
         ))
@@ -339,16 +380,19 @@ pub static TABLE: [Row; 35] = [
     of_node(NodeMethod::Progress, "node.invoke.progress"),
     of_node(NodeMethod::Event, "node.event"),
     sets(node(
-        NodeMethod::Enqueue,
+        NodeMethod::Pending(NodePending::Enqueue),
         "node.pending.enqueue",
         Scope::Write,
     )),
-    of_node(NodeMethod::Drain, "node.pending.drain"),
+    of_node(
+        NodeMethod::Pending(NodePending::Drain),
+        "node.pending.drain",
+    ),
     Row {
         repeat: Repeat::Reads,
-        ..of_node(NodeMethod::Pull, "node.pending.pull")
+        ..of_node(NodeMethod::Pending(NodePending::Pull), "node.pending.pull")
     },
-    of_node(NodeMethod::Ack, "node.pending.ack"),
+    of_node(NodeMethod::Pending(NodePending::Ack), "node.pending.ack"),
 ];
 
 /// Every event that is pushed.

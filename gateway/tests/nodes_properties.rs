@@ -129,7 +129,7 @@ impl Play {
                 offers,
             } => self.join(node, legacy, offers),
             Step::Leave { node } => {
-                let expected = self.nodes.get_mut(&node).unwrap();
+                let expected = self.nodes.get_mut(&node).expect("one of two");
                 if let Some((conn, ..)) = expected.sockets.pop() {
                     // Who was there before does not count again.
                     expected.sockets.clear();
@@ -140,13 +140,13 @@ impl Play {
             Step::Reject { node } => {
                 let params = json!({"requestId": self.request(node)});
                 let answer = self.world.ask(self.boss, "node.pair.reject", params);
-                let expected = self.nodes.get_mut(&node).unwrap();
+                let expected = self.nodes.get_mut(&node).expect("one of two");
                 assert_eq!(answer["ok"], expected.waits.take().is_some(), "{answer}");
             }
             Step::Remove { node } => {
                 let params = json!({"nodeId": id(node)});
                 let answer = self.world.ask(self.boss, "node.pair.remove", params);
-                let expected = self.nodes.get_mut(&node).unwrap();
+                let expected = self.nodes.get_mut(&node).expect("one of two");
                 if answer["ok"] == true {
                     for (conn, ..) in std::mem::take(expected).sockets {
                         assert_eq!(self.world.close(conn), Some((4001, "device removed")));
@@ -176,7 +176,7 @@ impl Play {
             .into_iter()
             .filter(|c| *c != "camera.snap")
             .collect();
-        let expected = self.nodes.get_mut(&node).unwrap();
+        let expected = self.nodes.get_mut(&node).expect("one of two");
         expected.sockets.push((conn, declared.clone(), legacy));
         if legacy && !expected.bound {
             return;
@@ -193,7 +193,7 @@ impl Play {
         let by = if weak { self.weak } else { self.boss };
         let params = json!({"requestId": self.request(node)});
         let answer = self.world.ask(by, "node.pair.approve", params);
-        let expected = self.nodes.get_mut(&node).unwrap();
+        let expected = self.nodes.get_mut(&node).expect("one of two");
         let Some(waits) = &expected.waits else {
             assert_eq!(answer["error"]["message"], "unknown requestId");
             return;
@@ -246,12 +246,12 @@ impl Play {
     /// The request of a node, which waits exactly if it is expected to.
     fn request(&mut self, node: u8) -> Value {
         let list = self.world.ask(self.boss, "node.pair.list", json!({}));
-        let pending = list["payload"]["pending"].as_array().unwrap();
+        let pending = list["payload"]["pending"].as_array().expect("a list");
         let own = pending.iter().find(|entry| entry["nodeId"] == id(node));
         let waits = self.nodes[&node].waits.as_ref();
         let shown = own.map(|entry| {
-            let commands = entry["commands"].as_array().unwrap();
-            let names = commands.iter().map(|name| name.as_str().unwrap());
+            let commands = entry["commands"].as_array().expect("a list");
+            let names = commands.iter().map(|name| name.as_str().expect("a name"));
             names.map(str::to_owned).collect::<BTreeSet<_>>()
         });
         let waits = waits.map(|waits| waits.iter().map(|name| (*name).to_owned()).collect());

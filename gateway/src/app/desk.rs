@@ -3,20 +3,20 @@
 //! One decision at a time is on its way to the disk; the others wait for it, because they may depend on it. What needs no
 //! storing is decided at once.
 
+mod spoken;
+
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use openclaw_protocol_core::error_shape::{ErrorShape, code};
-use openclaw_protocol_core::frame::outgoing::{Class, Outcome, Publication};
+use openclaw_protocol_core::frame::outgoing::{Class, Publication};
 use openclaw_protocol_core::frame::{Close, close_code};
 use openclaw_protocol_core::hello::ok::Grant;
 use openclaw_protocol_core::hub::Hub;
-use openclaw_protocol_core::json::Json;
 use openclaw_protocol_core::scope::{Audience, Role, Scope, Scopes};
-use openclaw_protocol_core::server::{Applicant, Call, ConnId};
+use openclaw_protocol_core::server::{Applicant, ConnId};
 use openclaw_protocol_core::time::Now;
 use openclaw_runtime_smol::random;
 use openclaw_runtime_smol::server::Handle;
@@ -25,12 +25,12 @@ use smol::Executor;
 use super::Command;
 use super::nodes::Newcomer;
 use crate::nodes::NodeNotice;
-use crate::pairing::{Chance, Change, Decision, Manager, Notice, Pairings};
+use crate::pairing::{Chance, Change, Manager, Notice, Pairings};
+
+pub(super) use spoken::{Decided, Errand, News, Spoken, refuse, too_much};
 
 /// The most decisions that wait for the disk.
 const MAX_WAITING: usize = 1_024;
-/// How long a client is asked to wait after the disk failed.
-const RETRY_MS: u64 = 1_000;
 
 /// What a [`Ledger`] is doing.
 pub type Writing = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
@@ -39,34 +39,6 @@ pub type Writing = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 pub trait Ledger: Send + Sync {
     /// Makes changes, all or none; done when they outlive a power cut. The error is one line for the log.
     fn write(&self, changes: Vec<Change>) -> Writing;
-}
-
-/// A decision that has yet to be taken, with what it is about.
-pub(super) type Errand = Box<dyn FnOnce(&Pairings, &Chance, Now) -> Decided + Send>;
-
-/// A decision that was taken.
-pub(super) struct Decided {
-    pub(super) spoken: Spoken,
-    pub(super) changes: Vec<Change>,
-    pub(super) notices: Vec<Notice>,
-}
-
-/// What is spoken once a decision lasts.
-pub(super) enum Spoken {
-    /// A connection comes in.
-    Admit {
-        applicant: Applicant,
-        grant: Box<Grant>,
-        by_token: bool,
-        node: Option<Box<Newcomer>>,
-    },
-    /// A connection does not come in.
-    Refuse {
-        applicant: Applicant,
-        error: ErrorShape,
-    },
-    /// A request is answered.
-    Answer { call: Call, outcome: Outcome },
 }
 
 /// A device that is there.
@@ -78,25 +50,6 @@ pub(super) struct Entrant {
     pub(super) by_token: bool,
     /// Whether what let it in holds no more: its socket is closing.
     ended: bool,
-}
-
-/// What became of the connections of devices.
-#[derive(Debug)]
-pub(super) enum News {
-    /// A node came in.
-    Came {
-        conn: ConnId,
-        node_id: String,
-        newcomer: Box<Newcomer>,
-    },
-    /// What a node offers was approved, which it is to hear itself.
-    Approved {
-        node_id: String,
-        event: &'static str,
-        payload: Json,
-    },
-    /// What let a device in holds no more.
-    Ended(ConnId),
 }
 
 pub(super) struct Desk {
@@ -382,85 +335,6 @@ impl Desk {
     }
 }
 
-impl Decided {
-    /// A request that is refused.
-    pub(super) fn refused(call: Call, error: ErrorShape) -> Self {
-        Self {
-            spoken: Spoken::Answer {
-                call,
-                outcome: Outcome::failure(error),
-            },
-            changes: Vec::new(),
-            notices: Vec::new(),
-        }
-    }
-
-    /// The same where who asked may not any more.
-    fn denied(self) -> Self {
-        Self {
-            spoken: match self.spoken {
-                Spoken::Answer { call, .. } => Spoken::Answer {
-                    call,
-                    outcome: Outcome::failure(ErrorShape::unavailable("closing")),
-                },
-                other @ (Spoken::Admit { .. } | Spoken::Refuse { .. }) => other,
-            },
-            changes: Vec::new(),
-            notices: Vec::new(),
-        }
-    }
-}
-
-impl Spoken {
-    /// What is said where the decision could not be stored.
-    fn failed(self) -> Self {
-        let error = ErrorShape::unavailable(
-            "the gateway cannot write its database; see its log, then try again",
-        )
-        .retryable_after(Some(RETRY_MS));
-        match self {
-            Self::Admit { applicant, .. } | Self::Refuse { applicant, .. } => {
-                Self::Refuse { applicant, error }
-            }
-            Self::Answer { call, .. } => Self::Answer {
-                call,
-                outcome: Outcome::failure(error),
-            },
-        }
-    }
-}
-
-/// Tells a connection that it does not come in; the close names the request that waits, where there is one.
-pub(super) fn refuse(hub: &mut Hub, applicant: Applicant, error: ErrorShape, now: Now) {
-    log::info!(
-        "conn={} refused code={} detail={}",
-        applicant.conn(),
-        error.code,
-        error.detail_code().unwrap_or_default()
-    );
-    let request = (error.code == code::NOT_PAIRED)
-        .then(|| error.details.as_ref().and_then(request_id))
-        .flatten();
-    let _ = match request {
-        Some(id) => {
-            let reason = format!("{} (requestId: {id})", error.message);
-            let close = Close::new(close_code::POLICY, reason);
-            hub.refuse_with(applicant, error, close, now)
-        }
-        None => hub.refuse(applicant, error, now),
-    };
-}
-
-fn request_id(details: &Json) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Waiting {
-        request_id: String,
-    }
-    let waiting: Waiting = details.read().ok()?;
-    Some(waiting.request_id)
-}
-
 fn chance() -> std::io::Result<Chance> {
     let mut salt = [0; 16];
     getrandom::fill(&mut salt).map_err(std::io::Error::from)?;
@@ -481,21 +355,4 @@ impl Drop for Guard {
             let _ = handle.send_last_words(Command::Stored(Err(why)));
         }
     }
-}
-
-impl<T> Decision<T> {
-    /// Says what its outcome leads to.
-    pub(super) fn spoken(self, speak: impl FnOnce(T) -> Spoken) -> Decided {
-        Decided {
-            spoken: speak(self.outcome),
-            changes: self.changes,
-            notices: self.notices,
-        }
-    }
-}
-
-/// The refusal of what would have to wait behind too many decisions.
-pub(super) fn too_much() -> ErrorShape {
-    ErrorShape::unavailable("too much is being decided; retry shortly")
-        .retryable_after(Some(RETRY_MS))
 }

@@ -1,5 +1,6 @@
 //! Nodes that are there: what they offer, what is asked of them, and what they say.
 
+mod answering;
 mod events;
 mod invokes;
 mod invoking;
@@ -7,10 +8,12 @@ mod listing;
 mod outcome;
 mod pairing;
 mod pending;
+mod routing;
 mod running;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openclaw_protocol_core::error_shape::ErrorShape;
 use openclaw_protocol_core::frame::outgoing::{Class, Outcome, Publication};
@@ -34,6 +37,8 @@ use running::Running;
 
 /// The oldest protocol that has nodes wait for an approval of what they offer.
 const FIRST_WITH_APPROVAL: u32 = 4;
+/// The longest time that is waited for a node.
+const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 /// The longest `PATH` that is kept, in bytes.
 const MAX_PATH: usize = 8 << 10;
 
@@ -172,7 +177,9 @@ impl Fleet {
         if let Some(before) = self.current.insert(node_id.clone(), conn) {
             self.fail_all(hub, before, &Ended::Disconnected, now);
         }
-        self.remember(&node_id).connected_ms = Some(now.unix_ms);
+        let seen = self.remember(&node_id);
+        seen.connected_ms = Some(now.unix_ms);
+        seen.needed_no_approval = newcomer.is_legacy;
         let attached = Attached {
             node_id,
             newcomer,
@@ -339,16 +346,12 @@ impl App {
             return hub.reply(call, Outcome::failure(error), now);
         }
         match method {
-            NodeMethod::List | NodeMethod::Describe | NodeMethod::PairList => {
-                let outcome = self.list_nodes(hub, conn, method, params, now);
+            NodeMethod::Look(look) => {
+                let outcome = self.list_nodes(hub, conn, look, params, now);
                 let outcome = outcome.unwrap_or_else(Outcome::failure);
                 hub.reply(call, outcome, now);
             }
-            NodeMethod::Approve
-            | NodeMethod::Reject
-            | NodeMethod::Remove
-            | NodeMethod::Rename
-            | NodeMethod::Request => self.change_nodes(hub, call, method, params, now),
+            NodeMethod::Decide(decision) => self.change_nodes(hub, call, decision, params, now),
             NodeMethod::Verify => {
                 let outcome = self.verify_node(params).unwrap_or_else(Outcome::failure);
                 hub.reply(call, outcome, now);
@@ -360,9 +363,7 @@ impl App {
                 hub.reply(call, outcome.unwrap_or_else(Outcome::failure), now);
             }
             NodeMethod::Event => self.take_event(hub, call, params, now),
-            NodeMethod::Enqueue | NodeMethod::Drain | NodeMethod::Pull | NodeMethod::Ack => {
-                self.serve_pending(hub, call, method, params, now);
-            }
+            NodeMethod::Pending(pending) => self.serve_pending(hub, call, pending, params, now),
         }
     }
 

@@ -33,6 +33,8 @@ pub struct Seen {
     pub connected_ms: Option<u64>,
     /// When it last went, in milliseconds since 1970.
     pub disconnected_ms: Option<u64>,
+    /// Whether what it offered when it last came needed no approval, as protocol 3 has it.
+    pub needed_no_approval: bool,
     /// How much its host has to do, as it last said.
     pub host_stats: Option<Json>,
     /// When its user was last active, and when it said so, in milliseconds since 1970.
@@ -123,9 +125,10 @@ impl Entry<'_> {
                 .maybe_text("pathEnv", presence.path_env);
         }
         object = write_permissions(object, "permissions", &surface.permissions);
-        let is_free = self
-            .presence
-            .is_some_and(|presence| presence.needs_no_approval);
+        let is_free = match self.presence {
+            Some(presence) => presence.needs_no_approval,
+            None => self.seen.is_some_and(|seen| seen.needed_no_approval),
+        };
         let state = match (node, waiting) {
             (None, Some(_)) => "pending-approval",
             (Some(_), Some(_)) => "pending-reapproval",

@@ -31,6 +31,16 @@ fn in_protocol_3_what_a_node_offers_holds_once_its_device_is_paired() {
     let told = json!({"id": asked["id"], "nodeId": id_of(&old(1)), "ok": true});
     ok(&world.ask(host, "node.invoke.result", told));
     ok(&world.answer(boss, "i"));
+    world.cut(host);
+    let shown = described(&mut world, boss, &old(1));
+    assert_eq!(shown["approvalState"], "approved");
+    assert_eq!(shown["connected"], false);
+    let answer = world.ask(boss, "node.invoke", which(&old(1), json!({})));
+    assert_eq!(message(&answer), "node not connected");
+    let params = json!({"nodeId": id_of(&old(1))});
+    ok(&world.ask(boss, "node.pair.remove", params));
+    let answer = world.ask(boss, "node.invoke", which(&old(1), json!({})));
+    assert_eq!(answer["error"]["details"]["code"], "PAIRING_CHANGED");
 }
 
 #[test]

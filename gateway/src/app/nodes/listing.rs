@@ -11,7 +11,7 @@ use openclaw_protocol_core::time::Now;
 use serde::Deserialize;
 
 use super::super::App;
-use crate::methods::NodeMethod;
+use crate::methods::NodeLook;
 use crate::nodes::{Entry, Surface, is_node};
 use crate::pairing::Device;
 use crate::params;
@@ -49,7 +49,7 @@ impl App {
         &self,
         hub: &Hub,
         conn: ConnId,
-        method: NodeMethod,
+        look: NodeLook,
         params: Option<&Json>,
         now: Now,
     ) -> Result<Outcome, ErrorShape> {
@@ -62,8 +62,8 @@ impl App {
             all: may_pair && manager.own_only().is_none(),
             own: self.desk.device_of(conn).map(str::to_owned),
         };
-        match method {
-            NodeMethod::Describe => {
+        match look {
+            NodeLook::Describe => {
                 let asked: OfNode = params::read("node.describe", &NODE, params)?;
                 let device = self.desk.pairings().device(asked.node_id.trim());
                 let device = device
@@ -74,14 +74,14 @@ impl App {
                     self.entry(device, &sight, |entry| entry.write(object)),
                 ))
             }
-            NodeMethod::PairList => {
+            NodeLook::PairList => {
                 let _: Nothing = params::read("node.pair.list", &NOTHING, params)?;
                 let own = manager.own_only().map(str::to_owned);
                 Ok(Outcome::success(
                     self.pair_list(own.as_deref(), session.protocol),
                 ))
             }
-            _ => {
+            NodeLook::List => {
                 let _: Nothing = params::read("node.list", &NOTHING, params)?;
                 Ok(Outcome::success(self.node_list(&sight, now)))
             }

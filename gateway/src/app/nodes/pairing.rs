@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::super::App;
 use super::super::desk::{Decided, Errand, Spoken, too_much};
-use crate::methods::NodeMethod;
+use crate::methods::NodeDecision;
 use crate::nodes::{MAX_NAME, NodeFace, Surface, Wanted};
 use crate::pairing::{Chance, Decision, Face, Manager, Pairings};
 use crate::params;
@@ -120,7 +120,7 @@ impl App {
         &mut self,
         hub: &mut Hub,
         call: Call,
-        method: NodeMethod,
+        decision: NodeDecision,
         params: Option<&Json>,
         now: Now,
     ) {
@@ -137,7 +137,7 @@ impl App {
             },
             _ => return hub.reply(call, Outcome::failure(too_much()), now),
         };
-        match read(method, params) {
+        match read(decision, params) {
             Ok(asked) => {
                 let errand = errand(call, asked, asker);
                 self.desk.decide(hub, Some(by), errand, now);
@@ -159,17 +159,17 @@ impl App {
     }
 }
 
-fn read(method: NodeMethod, params: Option<&Json>) -> Result<Asked, ErrorShape> {
+fn read(decision: NodeDecision, params: Option<&Json>) -> Result<Asked, ErrorShape> {
     let of_request = |name, params| {
         params::read(name, &OF_REQUEST, params).map(|request: OfRequest| request.request_id)
     };
-    match method {
-        NodeMethod::Approve => of_request("node.pair.approve", params).map(Asked::Approve),
-        NodeMethod::Reject => of_request("node.pair.reject", params).map(Asked::Reject),
-        NodeMethod::Remove => params::read("node.pair.remove", &OF_NODE, params)
+    match decision {
+        NodeDecision::Approve => of_request("node.pair.approve", params).map(Asked::Approve),
+        NodeDecision::Reject => of_request("node.pair.reject", params).map(Asked::Reject),
+        NodeDecision::Remove => params::read("node.pair.remove", &OF_NODE, params)
             .map(|node: OfNode| Asked::Remove(node.node_id)),
-        NodeMethod::Rename => params::read("node.rename", &RENAME, params).map(Asked::Rename),
-        _ => {
+        NodeDecision::Rename => params::read("node.rename", &RENAME, params).map(Asked::Rename),
+        NodeDecision::Request => {
             let request: Request = params::read("node.pair.request", &REQUEST, params)?;
             Ok(Asked::Request(Box::new(wanted(request)?)))
         }

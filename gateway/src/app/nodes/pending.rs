@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::super::App;
 use super::super::desk::{Decided, Spoken, too_much};
 use super::pairing_changed;
-use crate::methods::NodeMethod;
+use crate::methods::NodePending;
 use crate::nodes::{Nodes, Priority, WorkKind, no_node};
 use crate::params::{self, Whole};
 
@@ -72,7 +72,7 @@ impl App {
         &mut self,
         hub: &mut Hub,
         call: Call,
-        method: NodeMethod,
+        pending: NodePending,
         params: Option<&Json>,
         now: Now,
     ) {
@@ -80,11 +80,11 @@ impl App {
             return hub.reply(call, Outcome::failure(too_much()), now);
         }
         let conn = call.conn();
-        let served = match method {
-            NodeMethod::Enqueue => self.enqueue(params),
-            NodeMethod::Drain => self.drain(conn, params),
-            NodeMethod::Ack => self.acknowledge(conn, params),
-            _ => {
+        let served = match pending {
+            NodePending::Enqueue => self.enqueue(params),
+            NodePending::Drain => self.drain(conn, params),
+            NodePending::Ack => self.acknowledge(conn, params),
+            NodePending::Pull => {
                 let outcome = self.pull(conn, params, now);
                 return hub.reply(call, outcome.unwrap_or_else(Outcome::failure), now);
             }
