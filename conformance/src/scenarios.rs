@@ -7,6 +7,7 @@ mod handshake;
 mod hostile;
 mod http;
 mod limits;
+mod nodes;
 mod pairing;
 mod presence;
 mod refusals;
@@ -56,6 +57,7 @@ pub fn all() -> Vec<Scenario> {
         refusals::SCENARIOS,
         devices::SCENARIOS,
         pairing::SCENARIOS,
+        &nodes::scenarios(),
         frames::SCENARIOS,
         requests::SCENARIOS,
         scopes::SCENARIOS,

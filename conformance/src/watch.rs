@@ -26,6 +26,7 @@ const VERSIONS: [&str; 2] = ["presence", "health"];
 #[derive(Debug, Default)]
 pub struct Watch {
     welcomed: bool,
+    is_node: bool,
     last: i64,
     versions: [i64; 2],
     events: Option<Vec<Value>>,
@@ -62,6 +63,7 @@ impl Watch {
         bench.check("FRM-006/throughout", shaped, || frame.to_string());
         if frame.text("payload.type") == Some("hello-ok") {
             self.welcomed = true;
+            self.is_node = frame.text("payload.auth.role") == Some("node");
             self.events = frame.list("payload.features.events").map(<[Value]>::to_vec);
             self.versions(bench, frame.at("payload.snapshot.stateVersion"));
         }
@@ -108,6 +110,10 @@ impl Watch {
                 });
                 self.last = seq;
             }
+            return;
+        }
+        if self.is_node && frame.at("seq").is_none() {
+            // It is for this node alone.
             return;
         }
         bench.check("EVT-001/throughout", seq == self.last + 1, || {

@@ -146,7 +146,7 @@ impl Knock<'_> {
     }
 }
 
-fn is_ok(answer: &Value) -> bool {
+pub(super) fn is_ok(answer: &Value) -> bool {
     answer.flag("ok") == Some(true)
 }
 
@@ -158,12 +158,12 @@ fn token_of(answer: &Value) -> &str {
     answer.text("payload.auth.deviceToken").unwrap_or("")
 }
 
-fn id_of(device: &Device) -> String {
+pub(super) fn id_of(device: &Device) -> String {
     device.claim(&Value::Null).id
 }
 
 /// The request of a device that has to be paired for this reason; none where it is answered otherwise.
-fn request_of(answer: &Value, reason: &str) -> Option<String> {
+pub(super) fn request_of(answer: &Value, reason: &str) -> Option<String> {
     let named = answer.text("error.code") == Some("NOT_PAIRED")
         && has_code(answer, "PAIRING_REQUIRED")
         && answer.text("error.details.reason") == Some(reason);
@@ -189,7 +189,7 @@ fn pairs(bench: &Bench, checks: &[&'static str]) -> Result<bool, Trouble> {
 }
 
 /// Whether a gateway has a method; one that lists none may have it.
-fn lists(conn: &Conn<'_>, method: &str) -> bool {
+pub(super) fn lists(conn: &Conn<'_>, method: &str) -> bool {
     let Some(Value::List(methods)) = conn.hello("features.methods") else {
         return true;
     };
@@ -197,7 +197,7 @@ fn lists(conn: &Conn<'_>, method: &str) -> bool {
 }
 
 /// Sends a request that has to be obeyed.
-fn does(conn: &mut Conn<'_>, method: &str, params: Value) -> Result<Value, Trouble> {
+pub(super) fn does(conn: &mut Conn<'_>, method: &str, params: Value) -> Result<Value, Trouble> {
     let answer = conn.ask(method, params)?;
     if is_ok(&answer) {
         Ok(answer)
