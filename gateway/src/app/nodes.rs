@@ -239,6 +239,15 @@ impl Fleet {
         counts.then_some(attached)
     }
 
+    /// The node, of those that are there, that somebody used last.
+    fn active(&self) -> Option<&str> {
+        let nodes = self.current.keys().filter_map(|id| {
+            let (at, _) = self.seen.get(id)?.active?;
+            Some((at, id))
+        });
+        nodes.max_by_key(|(at, _)| *at).map(|(_, id)| id.as_str())
+    }
+
     /// What is remembered of a node; whoever left longest ago makes room.
     fn remember(&mut self, node_id: &str) -> &mut Seen {
         if self.seen.len() >= MAX_DEVICES && !self.seen.contains_key(node_id) {
@@ -319,6 +328,9 @@ fn tell(
     };
     hub.direct(conn, publication, now)
 }
+
+/// What who asks something of a node is told when its pairing does not hold.
+const WHILE_INVOKED: &str = "node pairing changed while invocation was active";
 
 /// A refusal of what a node or its pairing is no more; it may succeed again later.
 fn pairing_changed(message: &'static str) -> ErrorShape {

@@ -56,6 +56,8 @@ pub struct Entry<'a> {
     pub seen: Option<&'a Seen>,
     /// Whether the asker may see what waits.
     pub shows_pending: bool,
+    /// Whether it is the node that somebody used last.
+    pub is_active: bool,
 }
 
 impl Entry<'_> {
@@ -148,9 +150,14 @@ impl Entry<'_> {
                 &waiting.surface.permissions,
             );
         }
-        self.write_times(object)
+        let object = self
+            .write_times(object)
             .boolean("paired", true)
-            .boolean("connected", self.presence.is_some())
+            .boolean("connected", self.presence.is_some());
+        match self.is_active {
+            true => object.boolean("active", true),
+            false => object,
+        }
     }
 
     fn write_times(&self, mut object: Object) -> Object {

@@ -169,7 +169,7 @@ impl App {
         let errand = move |pairings: &Pairings, chance: &Chance, now: Now| {
             let nodes = pairings.nodes();
             if nodes.node(&invoke.node_id).is_none() {
-                let error = pairing_changed("node pairing changed while invocation was active");
+                let error = pairing_changed(super::WHILE_INVOKED);
                 return Decided::refused(invoke.call, error);
             }
             let action = Action {

@@ -96,7 +96,7 @@ impl App {
         };
         let nodes = self.desk.pairings().nodes();
         let Some(attached) = self.fleet.approved(nodes, call.conn()) else {
-            let error = pairing_changed("node pairing changed while event was active");
+            let error = pairing_changed(super::WHILE_INVOKED);
             let attached = self.fleet.of_connection(call.conn());
             let waiting = attached.and_then(|attached| nodes.waiting(&attached.node_id));
             let error = match waiting {

@@ -9,6 +9,8 @@ use openclaw_protocol_core::json::{Json, Object};
 use openclaw_protocol_core::server::{Call, ConnId};
 use openclaw_protocol_core::time::Instant;
 
+use super::{WHILE_INVOKED, pairing_changed};
+
 /// The most invocations that wait for one node.
 const MAX_OF_NODE: usize = 256;
 /// The most invocations that wait.
@@ -247,11 +249,7 @@ impl Ended {
         let (code, message, was_sent) = match self {
             Self::TimedOut => ("TIMEOUT", "node invoke timed out", true),
             Self::Disconnected => ("DISCONNECTED", disconnected.as_str(), true),
-            Self::PairingChanged => (
-                "PAIRING_CHANGED",
-                "node pairing changed after dispatch",
-                true,
-            ),
+            Self::PairingChanged => return Outcome::failure(pairing_changed(WHILE_INVOKED)),
             Self::Stopping => ("ABORTED", "node invoke cancelled", true),
             Self::Unsent => ("UNAVAILABLE", "failed to send invoke to node", false),
             Self::LostReadiness => (

@@ -15,8 +15,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::App;
-use super::LONGEST;
 use super::invokes::Invoke;
+use super::{FIRST_WITH_APPROVAL, LONGEST};
 use crate::nodes::policy::{is_for_admins, never_invoked};
 use crate::params::{self, Whole};
 
@@ -105,15 +105,15 @@ impl App {
         if let Some(refusal) = never_invoked(&asked.command) {
             return Err(refusal);
         }
-        let is_admin = hub
-            .session(caller)
-            .is_some_and(|session| session.scopes.allow(Scope::Admin));
+        let session = hub.session(caller);
+        let is_admin = session.is_some_and(|session| session.scopes.allow(Scope::Admin));
+        let is_legacy = session.is_some_and(|session| session.protocol < FIRST_WITH_APPROVAL);
         if is_for_admins(&asked.command) && !is_admin {
             return Err(ErrorShape::missing_scope(Scope::Admin.as_str()));
         }
         let pairings = self.desk.pairings();
         let nodes = pairings.nodes();
-        let (node, attached) = self.fleet.route(pairings, &asked.node_id)?;
+        let (node, attached) = self.fleet.route(pairings, &asked.node_id, is_legacy)?;
         let shown = &attached.newcomer.face.face.platform;
         self.fleet
             .check(nodes, attached, &asked.command)

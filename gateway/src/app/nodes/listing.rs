@@ -106,6 +106,7 @@ impl App {
         entries.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
         Object::new()
             .number("ts", now.unix_ms)
+            .maybe_text("activeNodeId", self.fleet.active())
             .array("nodes", entries.iter().map(|(.., json)| json))
     }
 
@@ -119,6 +120,7 @@ impl App {
             surface: &surface,
             seen: self.fleet.seen.get(&device.id),
             shows_pending: sight.shows(&device.id),
+            is_active: self.fleet.active() == Some(&device.id),
         })
     }
 

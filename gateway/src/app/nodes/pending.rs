@@ -162,7 +162,7 @@ impl App {
                 "invalid {METHOD} params: at /ids: must have 1 to {MAX_IDS} items"
             )));
         }
-        let node_id = self.node_of(conn, "node pairing changed while invocation was active")?;
+        let node_id = self.node_of(conn, super::WHILE_INVOKED)?;
         let mut ids: Vec<String> = Vec::new();
         for id in asked.ids.iter().map(|id| id.trim()) {
             if !ids.iter().any(|known| known == id) {
@@ -184,7 +184,7 @@ impl App {
 
     fn pull(&self, conn: ConnId, params: Option<&Json>, now: Now) -> Result<Outcome, ErrorShape> {
         let _: Nothing = params::read("node.pending.pull", &NOTHING, params)?;
-        let node_id = self.node_of(conn, "node pairing changed while invocation was active")?;
+        let node_id = self.node_of(conn, super::WHILE_INVOKED)?;
         let nodes = self.desk.pairings().nodes();
         let may_still = |command: &str| self.fleet.may_invoke(nodes, &node_id, command);
         let actions: Vec<Json> = nodes

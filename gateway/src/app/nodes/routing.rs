@@ -8,7 +8,7 @@ use openclaw_protocol_core::time::Now;
 use openclaw_runtime_smol::random;
 
 use super::invokes::{Due, Ended, Invoke};
-use super::{Attached, Fleet, LONGEST, pairing_changed, tell};
+use super::{Attached, Fleet, LONGEST, WHILE_INVOKED, pairing_changed, tell};
 use crate::nodes::policy::Barred;
 use crate::nodes::{Nodes, is_node};
 use crate::pairing::Pairings;
@@ -19,6 +19,7 @@ impl Fleet {
         &self,
         pairings: &Pairings,
         node_id: &str,
+        for_legacy: bool,
     ) -> Result<(ConnId, &Attached), ErrorShape> {
         let nodes = pairings.nodes();
         let current = self.current(node_id);
@@ -32,7 +33,9 @@ impl Fleet {
             let is_node = pairings.device(node_id).is_some_and(is_node);
             is_node && !nodes.is_bound(node_id) && seen.is_some_and(|seen| seen.needed_no_approval)
         };
-        if current.is_none() && (nodes.node(node_id).is_some() || was_free()) {
+        // To callers of protocol 3 a node is there or it is not.
+        let is_known = for_legacy || nodes.node(node_id).is_some() || was_free();
+        if current.is_none() && is_known {
             let error = Object::new()
                 .text("code", "NOT_CONNECTED")
                 .text("message", "node not connected");
@@ -43,9 +46,7 @@ impl Fleet {
                     .boolean("nodeCommandDispatched", false),
             ));
         }
-        Err(pairing_changed(
-            "node pairing changed while invocation was active",
-        ))
+        Err(pairing_changed(WHILE_INVOKED))
     }
 
     pub(super) fn check(
