@@ -3,7 +3,8 @@
 use super::super::pairing::does;
 use super::super::{READ, Scenario, WRITE, scenario};
 use super::{
-    HOST, NOTIFY, Offer, Stage, UNHEARD_OF, asked, done, failed, is_list, says, staged, unpaired,
+    HOST, NOTIFY, Offer, Stage, UNHEARD_OF, WHICH, asked, done, failed, is_list, says, staged,
+    unpaired,
 };
 use crate::bench::{Bench, Trouble};
 use crate::conn::Conn;
@@ -180,17 +181,28 @@ fn cannot_be_asked(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     let is_old = bench.options.protocol < 4;
     let mut node = stage.node.ready(bench, &mut stage.admin, HOST)?;
     let mut caller = bench.operator(WRITE)?;
-    let allowed = if is_old { "system.run" } else { "location.get" };
-    for (check, command, reason) in [
-        ("NOD-006/not-allowed", UNHEARD_OF, "command not allowlisted"),
+    let _other = {
+        let offer = Offer {
+            commands: &[WHICH],
+            ..HOST
+        };
+        stage.other.ready(bench, &mut stage.admin, offer)?
+    };
+    for (check, asked, command, reason) in [
+        (
+            "NOD-006/not-allowed",
+            &stage.node,
+            UNHEARD_OF,
+            "command not allowlisted",
+        ),
         (
             "NOD-006/not-declared",
-            allowed,
+            &stage.other,
+            NOTIFY,
             "command not declared by node",
         ),
     ] {
-        let order = stage.node.order(bench, command);
-        let answer = caller.ask("node.invoke", order)?;
+        let answer = caller.ask("node.invoke", asked.order(bench, command))?;
         let kept = answer.text("error.code") == Some("INVALID_REQUEST")
             && answer.text("error.details.reason") == Some(reason)
             && answer.text("error.details.command") == Some(command);
