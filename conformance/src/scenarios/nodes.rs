@@ -246,6 +246,12 @@ fn asked(conn: &mut Conn<'_>, bench: &Bench) -> Result<Value, Trouble> {
     Ok(push)
 }
 
+/// A time after which an invocation that the node was not asked for is answered before nobody waits for it.
+fn soon(bench: &Bench) -> Value {
+    let half = bench.patience() / 2;
+    Value::Number(half.as_millis().to_string())
+}
+
 /// Judges a push that is for one node alone.
 fn alone(bench: &Bench, push: &Value) {
     bench.check("NOD-008/number", push.at("seq").is_none(), || {

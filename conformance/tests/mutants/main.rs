@@ -6,7 +6,9 @@
 mod support;
 
 mod handshake;
+mod invokes;
 mod messages;
+mod nodes;
 mod pairing;
 mod proxy;
 mod pushes;
@@ -61,6 +63,11 @@ const UNTRIPPED: &[(&str, &str)] = &[
         "HSK-017/early",
         "needs a gateway that waits for the challenge to be read",
     ),
+    ("NOD-034/at-once", "protocol 3 only"),
+    ("NOD-035/again", "protocol 3 only"),
+    ("NOD-035/approved", "protocol 3 only"),
+    ("NOD-035/asked", "protocol 3 only"),
+    ("NOD-035/verified", "protocol 3 only"),
     ("TRN-006/frame", "needs a gateway that reads by packets"),
     ("TRN-006/head", "needs a gateway that reads by packets"),
     ("TRN-008/others", "needs a gateway that harms others"),
@@ -132,6 +139,8 @@ fn all() -> Vec<&'static Mutant> {
         transport::MUTANTS,
         handshake::MUTANTS,
         pairing::MUTANTS,
+        nodes::MUTANTS,
+        invokes::MUTANTS,
         messages::MUTANTS,
         pushes::MUTANTS,
         runs::MUTANTS,

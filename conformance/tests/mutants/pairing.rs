@@ -397,6 +397,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
             "HSK-037/ends",
             "HSK-043/revoked-ends",
             "HSK-043/rotated-ends",
+            "NOD-016/ends",
         ],
     ),
     mutant(

@@ -3,7 +3,7 @@
 use super::super::pairing::{does, is_ok};
 use super::super::{READ, Scenario, scenario};
 use super::{
-    HOST, NOTIFY, Offer, Stage, UNHEARD_OF, WHICH, alone, asked, done, is_list, says, staged,
+    HOST, NOTIFY, Offer, Stage, UNHEARD_OF, WHICH, alone, asked, done, is_list, says, soon, staged,
     unpaired,
 };
 use crate::bench::{Bench, Trouble};
@@ -121,7 +121,10 @@ fn approved(stage: &mut Stage<'_>) -> Result<(), Trouble> {
         format!("a request is approved twice: {answer}")
     });
 
-    let order = stage.node.order(bench, NOTIFY);
+    let order = stage
+        .node
+        .order(bench, NOTIFY)
+        .with("timeoutMs", soon(bench));
     let call = stage.admin.request("node.invoke", order)?;
     let dispatched = asked(&mut node, bench);
     if let Ok(push) = &dispatched {

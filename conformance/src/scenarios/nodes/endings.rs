@@ -1,7 +1,7 @@
 //! Invocations whose answers do not come, come twice, or come from somebody else.
 
 use super::super::{Scenario, WRITE, scenario};
-use super::{HOST, NOTIFY, Stage, alone, asked, done, failed, is_ok, says, staged, unpaired};
+use super::{HOST, NOTIFY, Stage, alone, asked, done, failed, is_ok, says, soon, staged, unpaired};
 use crate::bench::{Bench, Ending, Trouble};
 use crate::conn::is_push;
 use crate::json::Value;
@@ -139,7 +139,8 @@ fn twice(bench: &Bench) -> Result<(), Trouble> {
         let event = object! {"event": "conformance", "payload": object! {}};
         let answer = earlier.ask("node.event", event)?;
         bench.check("NOD-021/earlier", unpaired(&answer), || answer.to_string());
-        let call = caller.request("node.invoke", order())?;
+        let order = order().with("timeoutMs", soon(bench));
+        let call = caller.request("node.invoke", order)?;
         let push = asked(&mut later, bench);
         if let Ok(push) = &push {
             stage.node.reply(&mut later, push, done(object! {}))?;
@@ -166,7 +167,9 @@ fn not_ready(bench: &Bench) -> Result<(), Trouble> {
         let mut node = stage.node.ready(bench, &mut stage.admin, HOST)?;
         let mut caller = bench.operator(WRITE)?;
         let not_yet = || failed("NODE_NOT_READY", "not yet");
-        let call = caller.request("node.invoke", stage.node.order(bench, NOTIFY))?;
+        let order = || stage.node.order(bench, NOTIFY);
+        let quick = order().with("timeoutMs", soon(bench));
+        let call = caller.request("node.invoke", quick)?;
         let first = asked(&mut node, bench)?;
         stage.node.reply(&mut node, &first, not_yet())?;
         let second = asked(&mut node, bench);
@@ -178,7 +181,7 @@ fn not_ready(bench: &Bench) -> Result<(), Trouble> {
         bench.check("NOD-022/again", anew && is_ok(&answer), || {
             format!("a command for a node that was not ready at first is answered {answer}")
         });
-        let call = caller.request("node.invoke", stage.node.order(bench, NOTIFY))?;
+        let call = caller.request("node.invoke", order())?;
         let mut times = 0;
         while times < 5
             && let Ok(push) = asked(&mut node, bench)
