@@ -7,6 +7,7 @@ import { devices } from "./checks/devices.mjs";
 import { frames } from "./checks/frames.mjs";
 import { hello } from "./checks/hello.mjs";
 import { http } from "./checks/http.mjs";
+import { nodes } from "./checks/nodes.mjs";
 import { refusals } from "./checks/refusals.mjs";
 import { requests } from "./checks/requests.mjs";
 import { runs } from "./checks/runs.mjs";
@@ -45,7 +46,7 @@ async function judge(options, gateway) {
       runner.verdict("a connection to watch is admitted", [error.message, ...judge.drain()]);
       return [];
     });
-    await runner.run([...http, ...hello, ...devices, ...requests, ...refusals, ...frames, ...runs]);
+    await runner.run([...http, ...hello, ...devices, ...nodes, ...requests, ...refusals, ...frames, ...runs]);
     await runner.run(secured.checks);
     await runner.run(watched);
     if (gateway.process) await runner.run(shutdown(lasting));

@@ -23,6 +23,24 @@ const extra = {
   },
 };
 
+const closed = (members) => ({
+  type: "object",
+  required: Object.keys(members),
+  additionalProperties: false,
+  properties: members,
+});
+const name = { type: "string", minLength: 1 };
+const time = { type: "integer", minimum: 0 };
+
+// Events that the schema does not define.
+extra.NodeInvokeCancelEvent = closed({ invokeId: name, nodeId: name });
+extra.NodePairResolvedEvent = closed({
+  requestId: { type: "string" },
+  nodeId: name,
+  decision: { enum: ["approved", "rejected", "removed"] },
+  ts: time,
+});
+
 const definitionOfEvent = {
   agent: () => "AgentEvent",
   chat: (payload) =>
@@ -33,6 +51,9 @@ const definitionOfEvent = {
   "device.pair.requested": () => "DevicePairRequestedEvent",
   "device.pair.resolved": () => "DevicePairResolvedEvent",
   health: () => "Health",
+  "node.invoke.cancel": () => "NodeInvokeCancelEvent",
+  "node.invoke.request": () => "NodeInvokeRequestEvent",
+  "node.pair.resolved": () => "NodePairResolvedEvent",
   presence: () => "PresenceEvent",
   shutdown: () => "ShutdownEvent",
   tick: () => "TickEvent",
