@@ -96,3 +96,37 @@ fn callers_of_protocol_3_are_told_that_a_node_is_not_there() {
     assert_eq!(answer["error"]["message"], "node not connected");
     assert_eq!(answer["error"]["details"]["code"], "NOT_CONNECTED");
 }
+
+#[test]
+fn somebody_was_there_when_they_were_last_there() {
+    let mut world = World::new();
+    let admin = world.operator(&[ADMIN]);
+    let (conn, id) = node(&mut world, admin, 1);
+    let begun = world.now().unix_ms;
+    for (payload, reason, idle) in [
+        (json!({"idleSeconds": 60}), "updated", 60),
+        (json!({"idleSeconds": 5}), "updated", 5),
+        (json!({"idleSeconds": 600}), "updated", 5),
+        (json!({"idleSeconds": 0, "saturated": true}), "updated", 5),
+        (
+            json!({"idleSeconds": 0, "source": "app"}),
+            "stale_connection",
+            5,
+        ),
+        (
+            json!({"idleSeconds": 0, "source": "somebody"}),
+            "invalid_payload",
+            5,
+        ),
+    ] {
+        let event = json!({"event": "node.presence.activity", "payload": payload});
+        let answer = world.ask(conn, "node.event", event);
+        assert_eq!(answer["payload"]["reason"], reason, "{answer}");
+        let entry = world.ask(admin, "node.describe", json!({"nodeId": id}));
+        assert_eq!(
+            entry["payload"]["lastActiveAtMs"],
+            json!(begun - idle * 1_000),
+            "{payload}"
+        );
+    }
+}

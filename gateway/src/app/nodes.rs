@@ -139,6 +139,14 @@ impl Attached {
         self.newcomer.face.face.device_family.as_deref()
     }
 
+    /// Whether it is the app of a Mac, which sees its user itself.
+    fn is_app(&self) -> bool {
+        let face = &self.newcomer.face.face;
+        face.client_id == "openclaw-macos"
+            && face.client_mode == "node"
+            && self.newcomer.platform == Platform::MacOs
+    }
+
     /// Whether it understands that somebody takes an invocation back.
     fn understands_cancel(&self) -> bool {
         let face = &self.newcomer.face.face;

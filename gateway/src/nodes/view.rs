@@ -39,6 +39,8 @@ pub struct Seen {
     pub host_stats: Option<Json>,
     /// When its user was last active, and when it said so, in milliseconds since 1970.
     pub active: Option<(u64, u64)>,
+    /// Whether an app saw that, and not the system.
+    pub active_by_app: bool,
 }
 
 /// One node of the list, as far as the asker may see.

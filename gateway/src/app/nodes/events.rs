@@ -55,10 +55,20 @@ struct Alive {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Activity {
     idle_seconds: Option<params::Whole>,
     action: Option<String>,
+    source: Option<Source>,
+    saturated: Option<bool>,
+}
+
+/// What has seen that somebody is active.
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Source {
+    App,
+    System,
 }
 
 #[derive(Deserialize)]
@@ -171,6 +181,7 @@ impl App {
             let permissions = attached.effective(nodes).permissions;
             permissions.get("accessibility") == Some(&true)
         });
+        let is_app = current.is_some_and(|(_, attached)| attached.is_app());
         if !may {
             return (false, "permission_required");
         }
@@ -178,15 +189,28 @@ impl App {
             return (false, "invalid_payload");
         };
         let idle = activity.idle_seconds.map(params::Whole::get);
+        let by_app = activity.source == Some(Source::App);
+        if by_app && !is_app {
+            return (false, "stale_connection");
+        }
         let seen = self.fleet.remember(node_id);
         let active = match (activity.action.as_deref(), idle) {
             (Some("clear"), None) if seen.active.is_none() => return (true, "already_clear"),
             (Some("clear"), None) => None,
             (None, Some(idle)) if idle <= MAX_IDLE => {
-                Some((now.unix_ms.saturating_sub(idle * 1_000), now.unix_ms))
+                let at = now.unix_ms.saturating_sub(idle * 1_000);
+                let before = seen.active.filter(|_| seen.active_by_app == by_app);
+                // What counts no further than it does says nothing new.
+                let at = match before {
+                    Some((before, _)) if activity.saturated == Some(true) => before,
+                    Some((before, _)) => before.max(at),
+                    None => at,
+                };
+                Some((at, now.unix_ms))
             }
             _ => return (false, "invalid_payload"),
         };
+        seen.active_by_app = by_app;
         seen.active = active;
         let mut payload = Object::new().text("nodeId", node_id);
         for (name, at) in [
