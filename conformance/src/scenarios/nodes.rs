@@ -187,6 +187,15 @@ impl Node {
 }
 
 impl Stage<'_> {
+    /// Removes the nodes.
+    fn clear(&mut self) {
+        for node in [&self.node, &self.other] {
+            // It may be gone already.
+            let device = object! {"deviceId": node.id.as_str()};
+            let _ = self.admin.ask("device.pair.remove", device);
+        }
+    }
+
     /// What operators are shown of the node once it fits; the last that they were shown where it never does.
     fn shown(&mut self, fits: impl Fn(&Value) -> bool) -> Result<Value, Trouble> {
         let until = self.bench.deadline(self.bench.patience());
@@ -200,40 +209,66 @@ impl Stage<'_> {
     }
 }
 
-/// Plays with nodes of the judge's own, and removes them whatever came of that. Checks that ask for a later protocol
-/// than is spoken are left alone.
+/// Plays with nodes of the judge's own, and removes them whatever came of that.
 fn staged(
     bench: &Bench,
     scenario: &Scenario,
     play: fn(&mut Stage<'_>) -> Result<(), Trouble>,
 ) -> Result<(), Trouble> {
-    let why = if bench.options.token.is_empty() {
-        Some("no token was given: the gateway asks for none")
-    } else {
-        let conn = bench.operator(ADMIN)?;
-        let has = ["node.invoke", "device.pair.list"];
-        let has = has.into_iter().all(|method| lists(&conn, method));
-        (!has).then_some("the gateway lists no node.invoke, or no device.pair.list")
-    };
-    if let Some(why) = why {
-        for check in scenario.checks {
-            bench.not_applicable(check, why);
+    let mut stage = match set_up(bench)? {
+        Ok(stage) => stage,
+        Err(why) => {
+            for check in scenario.checks {
+                bench.not_applicable(check, why);
+            }
+            return Ok(());
         }
-        return Ok(());
-    }
-    let mut stage = Stage {
-        bench,
-        admin: bench.operator(ADMIN)?,
-        node: Node::new(bench),
-        other: Node::new(bench),
     };
     let played = play(&mut stage);
-    for node in [&stage.node, &stage.other] {
-        // It may be gone already.
-        let device = object! {"deviceId": node.id.as_str()};
-        let _ = stage.admin.ask("device.pair.remove", device);
-    }
+    stage.clear();
     played
+}
+
+/// A stage, or why this gateway has no nodes.
+fn set_up(bench: &Bench) -> Result<Result<Stage<'_>, &'static str>, Trouble> {
+    if bench.options.token.is_empty() {
+        return Ok(Err("no token was given: the gateway asks for none"));
+    }
+    let admin = bench.operator(ADMIN)?;
+    let has = ["node.invoke", "device.pair.list"];
+    if !has.into_iter().all(|method| lists(&admin, method)) {
+        return Ok(Err(
+            "the gateway lists no node.invoke, or no device.pair.list",
+        ));
+    }
+    Ok(Ok(Stage {
+        bench,
+        admin,
+        node: Node::new(bench),
+        other: Node::new(bench),
+    }))
+}
+
+/// A node that stays while others are judged.
+pub(super) struct Guest<'a> {
+    stage: Stage<'a>,
+    pub(super) conn: Conn<'a>,
+}
+
+impl<'a> Guest<'a> {
+    /// Comes in and has all that it offers approved; there is none where the gateway has no nodes.
+    pub(super) fn come(bench: &'a Bench) -> Result<Option<Self>, Trouble> {
+        let Ok(mut stage) = set_up(bench)? else {
+            return Ok(None);
+        };
+        let conn = stage.node.ready(bench, &mut stage.admin, HOST)?;
+        Ok(Some(Self { stage, conn }))
+    }
+
+    /// Goes, and is forgotten.
+    pub(super) fn leave(mut self) {
+        self.stage.clear();
+    }
 }
 
 /// Takes the next invocation that a node is asked for.

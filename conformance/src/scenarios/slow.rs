@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::nodes::Guest;
 use super::{READ, Scenario};
 use crate::bench::{Bench, Ending, May, Trouble, UPGRADE};
 use crate::conn::{Conn, is_push};
@@ -45,6 +46,15 @@ fn silence(bench: &Bench) -> Duration {
 }
 
 fn waiting(bench: &Bench) -> Result<(), Trouble> {
+    let mut guest = Guest::come(bench)?;
+    let waited = waited(bench, &mut guest);
+    if let Some(guest) = guest {
+        guest.leave();
+    }
+    waited
+}
+
+fn waited<'a>(bench: &'a Bench, guest: &mut Option<Guest<'a>>) -> Result<(), Trouble> {
     let began = Instant::now();
     let mut drip = bench.wire()?;
     let host = &bench.options.target.authority;
@@ -78,7 +88,9 @@ fn waiting(bench: &Bench) -> Result<(), Trouble> {
         "others are not answered".to_owned()
     });
 
-    for conn in [&mut reader, &mut stranger] {
+    // A node's numbers have no gap either, whatever was said to it alone.
+    let node = guest.as_mut().map(|guest| &mut guest.conn);
+    for conn in [&mut reader, &mut stranger].into_iter().chain(node) {
         let within = tick
             .saturating_sub(began.elapsed())
             .max(Duration::from_secs(1));

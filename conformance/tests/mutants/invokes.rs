@@ -292,7 +292,12 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     mutant(
         "tells nobody who is active",
         Message(|_, value| dropped(is_push(&value, "node.presence"), value)),
-        &["NOD-025/active", "NOD-025/cleared", "NOD-025/told"],
+        &[
+            "NOD-025/active",
+            "NOD-025/cleared",
+            "NOD-025/latest",
+            "NOD-025/told",
+        ],
     ),
     mutant(
         "repeats nothing on nodes",

@@ -18,6 +18,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[scenario(
         "NOD-024/told",
         "NOD-025/active",
         "NOD-025/cleared",
+        "NOD-025/latest",
         "NOD-025/permission",
         "NOD-025/told",
     ],
@@ -104,6 +105,12 @@ fn told(stage: &mut Stage<'_>) -> Result<(), Trouble> {
     let kept = row.is_some_and(|row| row.integer("lastActiveAtMs") == Some(active))
         && list.text("payload.activeNodeId").is_some();
     bench.check("NOD-025/active", kept, || list.to_string());
+    tell(&mut node, ACTIVITY, object! {"idleSeconds": 600})?;
+    let push = stage.node.told(&mut reader, bench, "node.presence")?;
+    let kept = push.integer("payload.lastActiveAtMs") == Some(active);
+    bench.check("NOD-025/latest", kept, || {
+        format!("somebody was there at {active}, and then it is told {push}")
+    });
     let answer = tell(&mut node, ACTIVITY, object! {"action": "clear"})?;
     let push = stage.node.told(&mut reader, bench, "node.presence")?;
     let kept = is_handled(&answer, ACTIVITY, true, "cleared")
