@@ -97,6 +97,7 @@ impl<'a> Conn<'a> {
     pub fn request(&mut self, method: &str, params: Value) -> Result<String, Trouble> {
         self.ids += 1;
         let id = format!("r{}", self.ids);
+        self.watch.is_node |= method == "connect" && params.text("role") == Some("node");
         self.say(&request(&id, method, params))?;
         Ok(id)
     }

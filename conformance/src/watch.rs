@@ -26,7 +26,8 @@ const VERSIONS: [&str; 2] = ["presence", "health"];
 #[derive(Debug, Default)]
 pub struct Watch {
     welcomed: bool,
-    is_node: bool,
+    /// Whether a node speaks, which is told some things alone.
+    pub is_node: bool,
     last: i64,
     versions: [i64; 2],
     events: Option<Vec<Value>>,
@@ -63,7 +64,6 @@ impl Watch {
         bench.check("FRM-006/throughout", shaped, || frame.to_string());
         if frame.text("payload.type") == Some("hello-ok") {
             self.welcomed = true;
-            self.is_node = frame.text("payload.auth.role") == Some("node");
             self.events = frame.list("payload.features.events").map(<[Value]>::to_vec);
             self.versions(bench, frame.at("payload.snapshot.stateVersion"));
         }

@@ -142,6 +142,13 @@ impl Node {
         Ok(conn)
     }
 
+    /// Removes it.
+    fn clear(&self, admin: &mut Conn<'_>) {
+        // It may be gone already.
+        let device = object! {"deviceId": self.id.as_str()};
+        let _ = admin.ask("device.pair.remove", device);
+    }
+
     /// The request for what it offers, if one waits.
     fn waiting(&self, admin: &mut Conn<'_>) -> Result<Option<String>, Trouble> {
         let list = does(admin, "node.pair.list", object! {})?;
@@ -190,9 +197,7 @@ impl Stage<'_> {
     /// Removes the nodes.
     fn clear(&mut self) {
         for node in [&self.node, &self.other] {
-            // It may be gone already.
-            let device = object! {"deviceId": node.id.as_str()};
-            let _ = self.admin.ask("device.pair.remove", device);
+            node.clear(&mut self.admin);
         }
     }
 
@@ -251,7 +256,8 @@ fn set_up(bench: &Bench) -> Result<Result<Stage<'_>, &'static str>, Trouble> {
 
 /// A node that stays while others are judged.
 pub(super) struct Guest<'a> {
-    stage: Stage<'a>,
+    bench: &'a Bench,
+    node: Node,
     pub(super) conn: Conn<'a>,
 }
 
@@ -262,12 +268,16 @@ impl<'a> Guest<'a> {
             return Ok(None);
         };
         let conn = stage.node.ready(bench, &mut stage.admin, HOST)?;
-        Ok(Some(Self { stage, conn }))
+        let node = stage.node;
+        Ok(Some(Self { bench, node, conn }))
     }
 
     /// Goes, and is forgotten.
-    pub(super) fn leave(mut self) {
-        self.stage.clear();
+    pub(super) fn leave(self) -> Result<(), Trouble> {
+        drop(self.conn);
+        let mut admin = self.bench.operator(ADMIN)?;
+        self.node.clear(&mut admin);
+        Ok(())
     }
 }
 

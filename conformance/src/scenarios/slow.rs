@@ -49,7 +49,7 @@ fn waiting(bench: &Bench) -> Result<(), Trouble> {
     let mut guest = Guest::come(bench)?;
     let waited = waited(bench, &mut guest);
     if let Some(guest) = guest {
-        guest.leave();
+        guest.leave()?;
     }
     waited
 }

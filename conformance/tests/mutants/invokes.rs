@@ -328,7 +328,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     mutant(
         "invokes its own business",
         Message(|memory, value| {
-            let private = value.at("error.details.command").is_some()
+            let private = value.text("error.code") == Some("INVALID_REQUEST")
+                && value.at("error.details.command").is_some()
                 && value.at("error.details.reason").is_none();
             when(
                 private && answers(memory, &value, "node.invoke"),

@@ -92,26 +92,26 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "opens the methods of nodes",
-        Message(|memory, value| {
-            vec![if memory.method(&value) == "node.event" {
+        Message(|_, value| {
+            vec![if is_foreign(&value) {
                 granted(value)
             } else {
                 value
             }]
         }),
-        &["SCP-011/refused"],
+        &["SCP-011/each", "SCP-011/refused"],
     ),
     mutant(
         "refuses the methods of nodes for their parameters",
-        Message(|memory, value| {
-            vec![if memory.method(&value) == "node.event" {
+        Message(|_, value| {
+            vec![if is_foreign(&value) {
                 let text = "invalid node.event params: at root: unexpected property 'event'";
                 set(value, "error.message", text)
             } else {
                 value
             }]
         }),
-        &["SCP-011/refused"],
+        &["SCP-011/each", "SCP-011/refused"],
     ),
     mutant(
         "refuses without words",
@@ -123,7 +123,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
                 value
             }]
         }),
-        &["FRM-006/throughout", "SCP-011/refused"],
+        &["FRM-006/throughout"],
     ),
     mutant(
         "says lists",
@@ -179,7 +179,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
                 value
             }]
         }),
-        &["REQ-002/refused", "SCP-011/refused"],
+        &["REQ-002/refused"],
     ),
     mutant(
         "answers two of three twins",
@@ -307,7 +307,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
                 value
             }]
         }),
-        &["SCP-002/details"],
+        &["NOD-011/admin", "SCP-002/details"],
     ),
     mutant(
         "implies no scope",
@@ -348,7 +348,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
                 value
             }]
         }),
-        &["SCP-004/presence"],
+        &["NOD-010/presence", "SCP-004/presence"],
     ),
     mutant(
         "wants a scope for health",
@@ -372,7 +372,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
                 value
             }]
         }),
-        &["SCP-007/unknown"],
+        &["SCP-007/unknown", "SCP-008/refused"],
     ),
     mutant(
         "loses what came in pieces",
@@ -417,3 +417,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         &["LIM-002*", "TRN-002/length"],
     ),
 ];
+
+/// Whether an operator is refused what only nodes do.
+fn is_foreign(value: &Value) -> bool {
+    message(value) == "unauthorized role: operator"
+}

@@ -210,7 +210,8 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     mutant(
         "tells a node that it was rejected",
         Message(|memory, value| {
-            if answers(memory, &value, "health") && holds(memory, "") {
+            memory.count |= i64::from(is_node(memory, &value));
+            if memory.count == 1 && answers(memory, &value, "health") {
                 let told = push("node.pair.resolved", object! {"decision": "rejected"});
                 return vec![told.without("seq"), value];
             }
@@ -355,11 +356,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     mutant(
         "refuses health to nodes",
         Message(|memory, value| {
-            when(
-                answers(memory, &value, "health") && holds(memory, ""),
-                value,
-                refuse,
-            )
+            memory.count |= i64::from(is_node(memory, &value));
+            let ours = memory.count == 1 && answers(memory, &value, "health");
+            when(ours, value, refuse)
         }),
         &["NOD-006/not-allowed", "NOD-013/stays", "SCP-006/node"],
     ),
@@ -372,19 +371,12 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         &["SCP-008/refused"],
     ),
     mutant(
-        "lets operators do what nodes do",
-        Message(|_, value| {
-            let ours = value.text("error.message") == Some("unauthorized role: operator");
-            when(ours, value, granted)
-        }),
-        &["SCP-011/each", "SCP-011/refused"],
-    ),
-    mutant(
         "closes the earlier connection of a node",
         Message(|memory, value| {
             let replaced = answers(memory, &value, "node.event") && is_unpaired(&value);
             let known = memory.asked(&value).1.text("event") == Some("conformance");
             if replaced && known {
+                memory.cut = true;
                 vec![value, close()]
             } else {
                 vec![value]

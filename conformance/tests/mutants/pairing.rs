@@ -226,7 +226,9 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     mutant(
         "says that every request was approved",
         Message(|_, value| {
-            vec![if value.text("payload.decision") == Some("rejected") {
+            vec![if value.at("payload.deviceId").is_some()
+                && value.text("payload.decision") == Some("rejected")
+            {
                 set(value, "payload.decision", "approved")
             } else {
                 value
@@ -260,6 +262,7 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         }),
         &[
             "HSK-041/machine",
+            "HSK-041/role",
             "HSK-041/scopes",
             "HSK-035/rejected",
             "HSK-042/rejected",
@@ -277,12 +280,12 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         &["HSK-041/machine"],
     ),
     mutant(
-        "has nodes and makes nodes of operators",
+        "makes nodes of operators",
         Message(|memory, value| {
             let (_, params) = memory.asked(&value);
             let node = params.text("role") == Some("node") && params.at("device").is_some();
-            let unable = value.text("error.code") == Some("UNAVAILABLE");
-            vec![if node && unable {
+            let upgrade = is_required(&value, "role-upgrade");
+            vec![if node && upgrade {
                 granted(value)
             } else {
                 value
