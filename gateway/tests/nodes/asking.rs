@@ -384,7 +384,7 @@ fn a_node_that_is_removed_while_it_works_ends_it() {
     let answer = world.answer(boss, "i");
     assert_eq!(
         message(&answer),
-        "PAIRING_CHANGED: node pairing changed after dispatch"
+        "node pairing changed while invocation was active"
     );
 }
 
