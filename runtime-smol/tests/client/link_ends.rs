@@ -250,7 +250,7 @@ fn a_link_that_nobody_holds_closes() {
 
 #[test]
 fn what_needs_no_gateway_to_be_wrong_is_said_at_once() {
-    let url = Gateway::builder("wss://host").link().start();
+    let url = Gateway::builder("https://host").link().start();
     assert!(matches!(url, Err(ConnectError::Url(_))));
     let params = Gateway::builder("ws://host").client("nobody", "cli").link();
     assert!(matches!(params.start(), Err(ConnectError::Params(_))));
