@@ -282,7 +282,7 @@ impl Application for App {
                 .proven(hub, &mut self.desk, applicant, proven, proof, now),
             Command::Identified(visitor) => self.door.knock(hub, &self.desk, *visitor, now),
             Command::Stored(result) => self.desk.written(hub, result, now),
-            Command::NodeAnswered { call, answer } => self.answered(hub, call, *answer, now),
+            Command::NodeAnswered { call, answer } => self.large_answered(hub, call, *answer, now),
             Command::Said { run, delta } => self.runs.said(hub, run, &delta, now),
             Command::Tool { run, step } => self.runs.tool(hub, run, step, now),
             Command::Ended { run, end } => self.runs.ended(hub, run, end, now),

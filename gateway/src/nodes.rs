@@ -98,6 +98,8 @@ pub enum NodeChange {
     DropActions(Vec<String>),
     /// A node of protocol 3 is approved.
     PutLegacy(Box<Legacy>),
+    /// A node of protocol 3 is approved no more, by its name.
+    DropLegacy(String),
     /// A node of protocol 3 waits.
     PutLegacyRequest(Box<LegacyRequest>),
     /// A node of protocol 3 waits no more, by its request.

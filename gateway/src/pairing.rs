@@ -283,7 +283,9 @@ impl Pairings {
         let silent = self
             .devices
             .values()
-            .filter(|device| device.approved_via == ApprovedVia::Silent);
+            .filter(|device| device.approved_via == ApprovedVia::Silent)
+            // Somebody was asked about what it offers.
+            .filter(|device| self.nodes.node(&device.id).is_none());
         let Some(oldest) = silent.min_by_key(|device| device.seen_ms) else {
             return false;
         };

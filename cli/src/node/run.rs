@@ -63,7 +63,7 @@ fn limit(own: Option<Duration>, budget: Option<Duration>) -> Duration {
 
 async fn run(order: Run, program: PathBuf, within: Duration) -> Result<Ran, Denial> {
     // A child that nobody waits for any more ends with its group.
-    let (mut child, mut group) = smol::unblock(move || start(&order, &program)).await?;
+    let (mut child, group) = smol::unblock(move || start(&order, &program)).await?;
     let (mut out, mut err) = (Captured::default(), Captured::default());
     let pipes = child.stdout.take().zip(child.stderr.take());
     let ended = {
@@ -74,9 +74,6 @@ async fn run(order: Run, program: PathBuf, within: Duration) -> Result<Ran, Deni
         };
         follow(&mut child, pin!(drained), within).await
     };
-    if matches!(ended, Ended::WithOutput(_)) {
-        group.leave();
-    }
     drop(group);
     let mut ran = Ran {
         exit_code: None,
@@ -236,14 +233,6 @@ impl Group {
     fn of(_: &Child) -> Self {
         Self {}
     }
-
-    /// Nobody is left of it that is known.
-    fn leave(&mut self) {
-        #[cfg(unix)]
-        {
-            self.leader = None;
-        }
-    }
 }
 
 impl Drop for Group {
@@ -332,9 +321,14 @@ mod tests {
 
     #[test]
     fn what_is_left_behind_ends_too_and_holds_nobody_up() {
-        let ran = ran(sh("sleep 1000 & echo $!"), LONGEST);
-        assert!(ran.success && ran.exit_code == Some(0), "{ran:?}");
-        wait_for_end(&ran.stdout);
+        for script in [
+            "sleep 1000 & echo $!",
+            "sleep 1000 >/dev/null 2>&1 & echo $!",
+        ] {
+            let ran = ran(sh(script), LONGEST);
+            assert!(ran.success && ran.exit_code == Some(0), "{ran:?}");
+            wait_for_end(&ran.stdout);
+        }
     }
 
     #[test]

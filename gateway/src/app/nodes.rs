@@ -11,7 +11,7 @@ mod pending;
 mod routing;
 mod running;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ const FIRST_WITH_APPROVAL: u32 = 4;
 /// The longest time that is waited for a node.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 /// The longest `PATH` that is kept, in bytes.
-const MAX_PATH: usize = 8 << 10;
+const MAX_PATH: usize = 4 << 10;
 
 /// A node that is about to come in.
 #[derive(Clone, Debug)]
@@ -75,6 +75,9 @@ pub(super) struct Fleet {
     current: BTreeMap<String, ConnId>,
     seen: BTreeMap<String, Seen>,
     invokes: Invokes,
+    /// Large answers that wait to be read, one at a time: what a reading takes in memory is a multiple of them.
+    unread: VecDeque<(Call, Option<Json>)>,
+    is_reading: bool,
     draining: bool,
     executor: Arc<Executor<'static>>,
     handle: Handle<Command>,
@@ -167,6 +170,8 @@ impl Fleet {
             current: BTreeMap::new(),
             seen: BTreeMap::new(),
             invokes: Invokes::default(),
+            unread: VecDeque::new(),
+            is_reading: false,
             draining: false,
             executor,
             handle,
@@ -294,6 +299,24 @@ impl Fleet {
                 .text("nodeId", &attached.node_id);
             let _ = tell(hub, node, "node.invoke.cancel", payload, now);
         }
+    }
+
+    /// Reads the next large answer away from the owner's task.
+    fn read_next(&mut self) {
+        if self.is_reading {
+            return;
+        }
+        let Some((call, params)) = self.unread.pop_front() else {
+            return;
+        };
+        self.is_reading = true;
+        let handle = self.handle.clone();
+        let reading = async move {
+            let answer = smol::unblock(move || Answer::read(params.as_ref())).await;
+            let answer = Box::new(answer);
+            let _ = handle.send(Command::NodeAnswered { call, answer }).await;
+        };
+        self.executor.spawn(reading).detach();
     }
 
     /// Takes nothing on any more.

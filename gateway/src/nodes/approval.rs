@@ -51,7 +51,17 @@ impl Pairings {
             }
             return decision;
         }
-        if before.is_some_and(|before| before.surface.is_same(declared.surface)) {
+        if let Some(before) = before.filter(|before| before.surface.is_same(declared.surface)) {
+            if before.face != declared.face || before.remote_ip != declared.remote_ip {
+                // Who decides sees who it is now.
+                let again = Waiting {
+                    face: declared.face,
+                    remote_ip: declared.remote_ip,
+                    ..before.clone()
+                };
+                let change = NodeChange::PutWaiting(Box::new(again));
+                decision.changes.push(change.into());
+            }
             return decision;
         }
         match before {
@@ -149,8 +159,15 @@ impl Pairings {
         }
         let device = self
             .device(node_id)
-            .filter(|device| device.granted(Role::Node).is_some())
-            .ok_or_else(|| ErrorShape::invalid_request(UNKNOWN_NODE))?;
+            .filter(|device| device.granted(Role::Node).is_some());
+        if device.is_none() && manager.own_only().is_none() && self.nodes().is_legacy(node_id) {
+            let mut decision = Decision::of(node_id.to_owned());
+            let change = NodeChange::DropLegacy(node_id.to_owned());
+            decision.changes.push(change.into());
+            decision.notices.push(removed(node_id));
+            return Ok(decision);
+        }
+        let device = device.ok_or_else(|| ErrorShape::invalid_request(UNKNOWN_NODE))?;
         if manager.own_only().is_some() && device.granted.len() > 1 {
             return Err(denied());
         }
@@ -209,7 +226,7 @@ impl Pairings {
             let change = NodeChange::DropWaiting(node_id.to_owned());
             decision.changes.push(change.into());
         }
-        if self.nodes().node(node_id).is_some() {
+        if self.nodes().has_any(node_id) {
             let change = NodeChange::Drop(node_id.to_owned());
             decision.changes.push(change.into());
         }

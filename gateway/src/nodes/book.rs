@@ -104,6 +104,9 @@ impl Nodes {
             NodeChange::PutLegacy(legacy) => {
                 self.legacy.insert(legacy.id.clone(), *legacy);
             }
+            NodeChange::DropLegacy(id) => {
+                self.legacy.remove(&id);
+            }
             NodeChange::PutLegacyRequest(request) => {
                 self.legacy_requests.insert(request.id.clone(), *request);
             }
@@ -117,6 +120,16 @@ impl Nodes {
     #[must_use]
     pub fn node(&self, id: &str) -> Option<&Node> {
         self.approved.get(id)
+    }
+
+    /// Whether anything of a node is kept that goes with it.
+    pub(super) fn has_any(&self, node_id: &str) -> bool {
+        self.approved.contains_key(node_id)
+            || self.work.values().any(|work| work.node_id == node_id)
+            || self
+                .actions
+                .values()
+                .any(|action| action.node_id == node_id)
     }
 
     /// The nodes whose surfaces were approved, by their ids.

@@ -87,6 +87,12 @@ impl Nodes {
         self.legacy.values()
     }
 
+    /// Whether a name is that of a node of protocol 3 that was approved.
+    #[must_use]
+    pub fn is_legacy(&self, node_id: &str) -> bool {
+        self.legacy.contains_key(node_id)
+    }
+
     /// The nodes of protocol 3 that wait, the newest first.
     #[must_use]
     pub fn legacy_requests(&self) -> Vec<&LegacyRequest> {
@@ -153,10 +159,8 @@ impl Nodes {
         is_right.then_some(node)
     }
 
-    /// Gives a node of protocol 3 another name for people.
-    ///
-    /// # Errors
-    /// The name is blank, or there is no such node.
+    /// Gives a node of protocol 3 another name for people; nothing where there is no such node.
+    #[must_use]
     pub fn rename_legacy(&self, node_id: &str, name: &str) -> Option<Decision<()>> {
         let mut node = self.legacy.get(node_id.trim())?.clone();
         node.face.face.display_name = Some(name.to_owned());

@@ -12,6 +12,8 @@ use crate::pairing::Face;
 pub const MAX_NAMES: usize = 256;
 /// The longest name of one, in bytes.
 pub const MAX_NAME: usize = 128;
+/// The most bytes of all names together: a frame has to hold a list of as many nodes as there may be.
+const MAX_BYTES: usize = 4 << 10;
 /// The longest text that is kept of what a node says of itself, in bytes.
 const MAX_TEXT: usize = 128;
 
@@ -90,6 +92,12 @@ impl Surface {
         }
         if permissions.len() > MAX_NAMES || permissions.keys().any(|name| name.len() > MAX_NAME) {
             return Err(too_much("permissions"));
+        }
+        let names = caps.iter().chain(commands).chain(permissions.keys());
+        if names.map(String::len).sum::<usize>() > MAX_BYTES {
+            return Err(ErrorShape::invalid_request(format!(
+                "invalid {method} params: caps, commands and permissions must not have more than {MAX_BYTES} bytes together"
+            )));
         }
         Ok(Self {
             caps: each_once(caps),
@@ -222,6 +230,9 @@ mod tests {
         );
         let long = ["x".repeat(MAX_NAME + 1)];
         assert!(Surface::read("connect", &long, &[], &BTreeMap::new()).is_err());
+        let large: Vec<String> = (0..100).map(|n| format!("{n:050}")).collect();
+        let error = Surface::read("connect", &[], &large, &BTreeMap::new()).unwrap_err();
+        assert!(error.message.ends_with("4096 bytes together"), "{error:?}");
         let strange = BTreeMap::from([("x".repeat(MAX_NAME + 1), true)]);
         assert!(Surface::read("connect", &[], &[], &strange).is_err());
     }

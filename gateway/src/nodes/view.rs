@@ -37,6 +37,8 @@ pub struct Seen {
     pub needed_no_approval: bool,
     /// How much its host has to do, as it last said.
     pub host_stats: Option<Json>,
+    /// When others were last told of that, in milliseconds since 1970.
+    pub stats_told_ms: u64,
     /// When its user was last active, and when it said so, in milliseconds since 1970.
     pub active: Option<(u64, u64)>,
     /// Whether an app saw that, and not the system.

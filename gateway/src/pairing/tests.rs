@@ -58,3 +58,25 @@ fn a_device_that_somebody_approved_makes_room_for_nobody() {
     assert!(!pairings.make_room_for_device("new", &mut decision));
     assert_eq!(decision, Decision::of(()));
 }
+
+#[test]
+fn a_node_that_somebody_approved_makes_room_for_nobody_either() {
+    let mut pairings = full(|_| ApprovedVia::Silent);
+    let node = crate::nodes::Node {
+        id: "device 0".to_owned(),
+        face: crate::nodes::NodeFace::default(),
+        surface: crate::nodes::Surface::default(),
+        label: None,
+        remote_ip: None,
+        created_ms: 1,
+        approved_ms: 1,
+        alive: None,
+    };
+    pairings.apply(NodeChange::Put(Box::new(node)).into());
+    let mut decision = Decision::of(());
+    assert!(pairings.make_room_for_device("new", &mut decision));
+    assert_eq!(
+        decision.changes,
+        [Change::DropDevice("device 1".to_owned())]
+    );
+}

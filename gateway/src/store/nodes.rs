@@ -64,6 +64,7 @@ pub(super) fn write(transaction: &Transaction<'_>, change: &NodeChange) -> rusql
             .iter()
             .try_for_each(|id| delete(transaction, "node_action", "id", id)),
         NodeChange::PutLegacy(legacy) => put_legacy(transaction, legacy),
+        NodeChange::DropLegacy(id) => delete(transaction, "legacy_node", "id", id),
         NodeChange::PutLegacyRequest(request) => put_legacy_request(transaction, request),
         NodeChange::DropLegacyRequest(id) => delete(transaction, "legacy_request", "id", id),
     }

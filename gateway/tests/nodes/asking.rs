@@ -435,3 +435,42 @@ fn a_gateway_that_stops_takes_nothing_on_and_ends_what_waits() {
     let cancel = pushes(&world.hear(host), "node.invoke.cancel");
     assert_eq!(cancel[0]["payload"]["invokeId"], asked["id"]);
 }
+
+#[test]
+fn nobody_waits_any_more_for_what_somebody_asked_who_is_gone() {
+    let (mut world, boss, host) = staffed();
+    let other = world.operator(&[WRITE]);
+    let params = which(&node(1), json!({"timeoutMs": 900_000_000}));
+    let asked: Vec<Value> = (0..256)
+        .map(|number| ask(&mut world, other, host, &number.to_string(), params.clone()))
+        .collect();
+    let full = world.ask(boss, "node.invoke", params.clone());
+    assert!(
+        message(&full).starts_with("too many commands wait"),
+        "{full}"
+    );
+    world.cut(other);
+    assert!(pushes(&world.hear(host), "node.invoke.cancel").is_empty());
+    ask(&mut world, boss, host, "i", params);
+    let late = result(&mut world, host, &asked[0]["id"], json!({}));
+    assert_eq!(ok(&late)["ignored"], true);
+}
+
+#[test]
+fn names_are_short_and_nothing_is_said_twice() {
+    let (mut world, boss, host) = staffed();
+    let long = which(&node(1), json!({"idempotencyKey": "k".repeat(1_025)}));
+    let answer = world.ask(boss, "node.invoke", long);
+    assert!(message(&answer).contains("at /idempotencyKey"), "{answer}");
+    let frame = format!(
+        r#"{{"type":"req","id":"i","method":"node.invoke","params":{{"nodeId":"{}","command":"system.which","params":1,"params":2,"idempotencyKey":"k"}}}}"#,
+        id_of(&node(1))
+    );
+    world.say_bytes(boss, frame.into_bytes());
+    let answer = world.answer(boss, "i");
+    assert!(
+        message(&answer).starts_with("invalid node.invoke params"),
+        "{answer}"
+    );
+    assert!(world.hear(host).is_empty());
+}

@@ -144,10 +144,30 @@ fn only_protocol_3_knows_nodes_by_a_name_and_a_token() {
     let answer = world.ask(boss, "node.pair.reject", params);
     assert_eq!(ok(&answer)["nodeId"], "lamp");
     assert_eq!(verify(&mut world, "lamp", &token)["ok"], true);
+    let long = json!({"nodeId": "lamp", "displayName": "x".repeat(65)});
+    assert_eq!(world.ask(boss, "node.rename", long)["ok"], false);
     let rename = json!({"nodeId": "lamp", "displayName": "Light"});
     ok(&world.ask(boss, "node.rename", rename));
     assert_eq!(
         verify(&mut world, "lamp", &token)["node"]["displayName"],
         "Light"
     );
+    world.hear(new);
+    ok(&world.ask(new, "node.pair.remove", json!({"nodeId": "lamp"})));
+    let resolved = pushes(&world.hear(new), "node.pair.resolved");
+    assert_eq!(resolved[0]["payload"]["decision"], "removed");
+    assert_eq!(verify(&mut world, "lamp", &token), json!({"ok": false}));
+}
+
+#[test]
+fn what_waits_for_a_node_of_protocol_3_goes_with_it() {
+    let mut world = World::new();
+    let boss = world.operator(&[ADMIN]);
+    world.join(&old(1));
+    let work = json!({"nodeId": id_of(&old(1)), "type": "status.request"});
+    ok(&world.ask(boss, "node.pending.enqueue", work));
+    ok(&world.ask(boss, "node.pair.remove", json!({"nodeId": id_of(&old(1))})));
+    let dropped = openclaw_gateway_service::nodes::NodeChange::Drop(id_of(&old(1)));
+    let dropped = openclaw_gateway_service::pairing::Change::Node(dropped);
+    assert!(world.ledger.written().contains(&dropped));
 }

@@ -484,3 +484,22 @@ fn a_device_token_alone_decides_over_its_own_node_only() {
         assert_eq!(message(&answer), denied);
     }
 }
+
+#[test]
+fn who_waits_is_shown_as_who_they_say_they_are_now() {
+    let mut world = World::new();
+    let boss = boss(&mut world);
+    let first = world.join(&node(1));
+    let before = waiting(&mut world, boss, &node(1));
+    world.cut(first);
+    world.hear(boss);
+    let renamed = Caller {
+        name: Some("Somebody else"),
+        ..node(1)
+    };
+    world.join(&renamed);
+    let after = waiting(&mut world, boss, &node(1));
+    assert_eq!(after["requestId"], before["requestId"]);
+    assert_eq!(after["displayName"], "Somebody else");
+    assert!(pushes(&world.hear(boss), "node.pair.requested").is_empty());
+}

@@ -145,3 +145,76 @@ fn what_is_too_large_to_be_sent_to_the_node_is_refused() {
     );
     assert!(world.hear(host).is_empty());
 }
+
+#[test]
+fn a_large_answer_that_nobody_waits_for_is_not_read() {
+    let (mut world, _, host) = staffed();
+    let large = json!({
+        "id": "made up", "nodeId": id_of(&node(1)), "ok": true, "payload": vec![0; 200_000],
+    });
+    let answer = world.ask(host, "node.invoke.result", large);
+    assert_eq!(
+        ok(&answer),
+        &json!({"ok": true, "ignored": true}),
+        "it is answered at once"
+    );
+}
+
+#[test]
+fn large_answers_of_a_wrong_shape_are_told_what_is_wrong() {
+    let (mut world, boss, host) = staffed();
+    let asked = ask(&mut world, boss, host, "i", which(&node(1), json!({})));
+    let payload = vec![0; 100_000];
+    for (params, expected) in [
+        (
+            json!({"id": asked["id"], "nodeId": id_of(&node(1)), "payload": payload}),
+            "must have required property 'ok'",
+        ),
+        (
+            json!({"id": payload, "nodeId": id_of(&node(1)), "ok": true}),
+            "at /id: must be string",
+        ),
+        (
+            json!({"id": asked["id"], "nodeId": id_of(&node(1)), "ok": true, "zz": payload}),
+            "unexpected property 'zz'",
+        ),
+    ] {
+        world.request(host, "r", "node.invoke.result", params);
+        let answer = world.wait_for(host, "r");
+        assert!(message(&answer).contains(expected), "{answer}");
+    }
+    assert_eq!(
+        world.answer(boss, "i"),
+        Value::Null,
+        "it is still waited for"
+    );
+}
+
+#[test]
+fn an_answer_that_nests_too_deep_is_handed_on_as_text() {
+    let (mut world, boss, host) = staffed();
+    let asked = ask(&mut world, boss, host, "i", which(&node(1), json!({})));
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let mut told = result(&node(1), &asked["id"]);
+    told["payloadJSON"] = json!(deep);
+    world.request(host, "r", "node.invoke.result", told);
+    let answer = world.wait_for(boss, "i");
+    assert_eq!(ok(&answer)["payload"], json!({"payloadJSON": deep}));
+}
+
+#[test]
+fn a_host_that_floods_its_load_is_told_of_once_a_second() {
+    let (mut world, boss, host) = staffed();
+    world.advance(seconds(2));
+    world.hear(boss);
+    let stats = json!({"cpuCount": 2, "memoryTotalBytes": 2, "memoryFreeBytes": 1});
+    let params = json!({"event": "node.host.stats", "payload": stats});
+    for _ in 0..1_000 {
+        let answer = world.ask(host, "node.event", params.clone());
+        assert_eq!(ok(&answer)["reason"], "updated");
+    }
+    assert_eq!(pushes(&world.hear(boss), "node.hostStats").len(), 1);
+    world.advance(seconds(1));
+    ok(&world.ask(host, "node.event", params));
+    assert_eq!(pushes(&world.hear(boss), "node.hostStats").len(), 1);
+}

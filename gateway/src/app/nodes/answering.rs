@@ -9,8 +9,8 @@ use openclaw_protocol_core::shape::{self, COUNT, Kind, NAME, required};
 use openclaw_protocol_core::time::Now;
 use serde::Deserialize;
 
+use super::super::App;
 use super::super::desk::{Decided, Spoken};
-use super::super::{App, Command};
 use super::invokes::{Ended, Invoke, failed};
 use super::outcome::{Answer, Failed};
 use super::pairing_changed;
@@ -58,18 +58,28 @@ impl App {
         if params.is_none_or(|params| params.len() <= LARGE) {
             return self.answered(hub, call, Answer::read(params), now);
         }
-        let params = params.cloned();
-        let handle = self.fleet.handle.clone();
-        let reading = async move {
-            let answer = smol::unblock(move || Answer::read(params.as_ref())).await;
-            let answer = Box::new(answer);
-            let _ = handle.send(Command::NodeAnswered { call, answer }).await;
-        };
-        self.fleet.executor.spawn(reading).detach();
+        if !self.fleet.invokes.waits_for(call.conn()) {
+            return hub.reply(call, ignored(), now);
+        }
+        self.fleet.unread.push_back((call, params.cloned()));
+        self.fleet.read_next();
+    }
+
+    /// A large answer was read.
+    pub(in crate::app) fn large_answered(
+        &mut self,
+        hub: &mut Hub,
+        call: Call,
+        answer: Result<Answer, ErrorShape>,
+        now: Now,
+    ) {
+        self.fleet.is_reading = false;
+        self.answered(hub, call, answer, now);
+        self.fleet.read_next();
     }
 
     /// What a node answers was read.
-    pub(in crate::app) fn answered(
+    fn answered(
         &mut self,
         hub: &mut Hub,
         call: Call,

@@ -21,6 +21,8 @@ use crate::params;
 
 /// How much later a node must say again that it is alive for that to be noted, in milliseconds.
 const ALIVE_STEP_MS: u64 = 60_000;
+/// How much later a host's load must come again for others to be told, in milliseconds.
+const TOLD_STEP_MS: u64 = 1_000;
 /// The longest that somebody is idle, in seconds.
 const MAX_IDLE: u64 = 2_592_000;
 const MAX_CPUS: u64 = 4_096;
@@ -241,7 +243,12 @@ impl App {
             return (false, "invalid_payload");
         };
         let stats = stats.view(now.unix_ms).finish();
-        self.fleet.remember(node_id).host_stats = Some(stats.clone());
+        let seen = self.fleet.remember(node_id);
+        seen.host_stats = Some(stats.clone());
+        if now.unix_ms.saturating_sub(seen.stats_told_ms) < TOLD_STEP_MS {
+            return (true, "updated");
+        }
+        seen.stats_told_ms = now.unix_ms;
         let payload = Object::new()
             .text("nodeId", node_id)
             .json("hostStats", &stats);
@@ -372,7 +379,8 @@ fn broadcast(hub: &mut Hub, event: &'static str, payload: Object, now: Now) {
         event,
         payload: payload.finish(),
         audience: Audience::Operators(Scope::Read),
-        class: Class::Ordinary,
+        // The next one says it again; who reads too slowly can do without.
+        class: Class::Delta,
     };
     hub.broadcast(publication, now);
 }

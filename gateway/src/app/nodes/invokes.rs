@@ -166,18 +166,28 @@ impl Invokes {
         ids.iter().filter_map(|id| self.remove(id)).collect()
     }
 
-    /// Drops what somebody who is gone would have waited for without end; the others run out by themselves.
+    /// Drops what somebody who is gone asked, and returns what would never end by itself: a node that was told how long it has
+    /// knows when nobody waits any more.
     pub(super) fn abandon(&mut self, caller: ConnId) -> Vec<(String, ConnId)> {
-        let endless: Vec<(String, ConnId)> = self
-            .waiting
-            .iter()
-            .filter(|(_, invoke)| invoke.call.conn() == caller && invoke.deadline.is_none())
-            .map(|(id, invoke)| (id.clone(), invoke.node))
+        let of_caller = self.waiting.iter();
+        let ids: Vec<String> = of_caller
+            .filter(|(_, invoke)| invoke.call.conn() == caller)
+            .map(|(id, _)| id.clone())
             .collect();
-        for (id, _) in &endless {
-            drop(self.remove(id));
+        let mut endless = Vec::new();
+        for id in ids {
+            if let Some(invoke) = self.remove(&id)
+                && invoke.deadline.is_none()
+            {
+                endless.push((id, invoke.node));
+            }
         }
         endless
+    }
+
+    /// Whether a connection of a node was asked for something.
+    pub(super) fn waits_for(&self, node: ConnId) -> bool {
+        self.counts.contains_key(&node)
     }
 
     pub(super) fn take_all(&mut self) -> Vec<(String, Invoke)> {

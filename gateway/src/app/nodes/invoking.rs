@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use openclaw_protocol_core::error_shape::ErrorShape;
+use openclaw_protocol_core::frame::MAX_IDENTIFIER;
 use openclaw_protocol_core::frame::outgoing::Outcome;
 use openclaw_protocol_core::hub::Hub;
 use openclaw_protocol_core::json::{Json, Object};
@@ -24,14 +25,19 @@ const METHOD: &str = "node.invoke";
 /// How long a node has where nobody says how long.
 const USUAL: Duration = Duration::from_secs(30);
 
+/// What names a request or a session.
+const KEY: Kind = Kind::Text {
+    min: 1,
+    max: MAX_IDENTIFIER,
+};
 const INVOKE: shape::Object = shape::Object {
     members: &[
         required("nodeId", NAME),
         required("command", NAME),
         optional("params", Kind::Any),
         optional("timeoutMs", COUNT),
-        required("idempotencyKey", NAME),
-        optional("sessionKey", NAME),
+        required("idempotencyKey", KEY),
+        optional("sessionKey", KEY),
         optional("turnSourceChannel", TEXT),
         optional("turnSourceTo", TEXT),
         optional("turnSourceAccountId", TEXT),
@@ -167,7 +173,8 @@ fn command_params(
     params: Option<&Json>,
     is_legacy: bool,
 ) -> Result<Option<Json>, ErrorShape> {
-    let raw: Option<OfCommand> = params.and_then(|params| params.read().ok());
+    let unreadable = |_| params::invalid(METHOD, &shape::Finding::unreadable("params"));
+    let raw: Option<OfCommand> = params.map(Json::read).transpose().map_err(unreadable)?;
     let raw = raw.and_then(|of| of.params);
     let Some(raw) = raw.and_then(|raw| Json::parse(raw.get().to_owned()).ok()) else {
         return Ok(None);

@@ -1,5 +1,7 @@
 //! What a node answers.
 
+use std::collections::BTreeMap;
+
 use openclaw_protocol_core::error_shape::ErrorShape;
 use openclaw_protocol_core::json::{Json, cut};
 use openclaw_protocol_core::shape::{self, Kind, NAME, TEXT, optional, required};
@@ -10,6 +12,8 @@ use serde_json::value::RawValue;
 use crate::params;
 
 const METHOD: &str = "node.invoke.result";
+/// The longest member that is looked into, in bytes.
+const MAX_MEMBER: usize = 64 << 10;
 /// The longest code and message of a failure that are handed on, in bytes.
 const MAX_CODE: usize = 128;
 const MAX_MESSAGE: usize = 4 << 10;
@@ -72,23 +76,15 @@ struct RawError {
 }
 
 impl Answer {
-    /// Reads what a node answers. This takes as long as the answer is large.
+    /// Reads what a node answers. This takes as long as the answer is large; what it returned is not taken apart.
     pub(super) fn read(params: Option<&Json>) -> Result<Self, ErrorShape> {
-        let mut value = params::value(METHOD, params)?;
-        if let Value::Object(members) = &mut value {
-            // Some nodes write what they do not have as null, and what is no text as it is.
-            members.retain(|name, value| match name.as_str() {
-                "payloadJSON" => value.is_string(),
-                "error" => !value.is_null(),
-                _ => true,
-            });
-        }
+        let empty = Json::empty_object();
+        let params = params.unwrap_or(&empty);
         RESULT
-            .check(&value)
+            .check(&outline(params))
             .map_err(|finding| params::invalid(METHOD, &finding))?;
         let unreadable = |_| params::invalid(METHOD, &shape::Finding::unreadable(""));
-        let empty = Json::empty_object();
-        let raw: Raw = params.unwrap_or(&empty).read().map_err(unreadable)?;
+        let raw: Raw = params.read().map_err(unreadable)?;
         let result = match raw.ok {
             true => Ok(returned(raw.payload, raw.payload_json)),
             false => Err(failure(raw.error)),
@@ -99,6 +95,33 @@ impl Answer {
             result,
         })
     }
+}
+
+/// The members that the shape is asked about; what a node returned may be anything, and stays as it was written.
+fn outline(params: &Json) -> Value {
+    let Ok(members) = params.read::<BTreeMap<String, Box<RawValue>>>() else {
+        // It is no object, which the shape says better.
+        return Value::Null;
+    };
+    let told = members.into_iter().filter_map(|(name, raw)| {
+        let raw = raw.get();
+        let value = match name.as_str() {
+            "payload" => Value::Null,
+            // Some nodes write what they do not have as null, and what is no text as it is.
+            "payloadJSON" if raw.starts_with('"') => Value::String(String::new()),
+            "payloadJSON" => return None,
+            "error" if raw == "null" => return None,
+            // What is too long for anything that is asked about is what it looks like.
+            _ if raw.len() > MAX_MEMBER => match raw.as_bytes().first() {
+                Some(b'[') => Value::Array(Vec::new()),
+                Some(b'{') => Value::Object(serde_json::Map::new()),
+                _ => Value::String(String::from("…")),
+            },
+            _ => serde_json::from_str(raw).unwrap_or(Value::Null),
+        };
+        Some((name, value))
+    });
+    Value::Object(told.collect())
 }
 
 /// What was written as text counts before what was written as it is.

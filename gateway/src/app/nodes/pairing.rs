@@ -16,7 +16,7 @@ use super::super::App;
 use super::super::desk::{Decided, Errand, Spoken, too_much};
 use crate::methods::NodeDecision;
 use crate::nodes::{MAX_NAME, NodeFace, Surface, Wanted};
-use crate::pairing::{Chance, Decision, Face, Manager, Pairings};
+use crate::pairing::{Chance, Decision, Face, MAX_LABEL, Manager, Pairings};
 use crate::params;
 
 const OF_REQUEST: shape::Object = shape::Object {
@@ -269,7 +269,8 @@ fn decide(
             let is_known = nodes.node(node_id.trim()).is_some();
             let other = asker.is_legacy && by.own_only().is_none() && !is_known;
             let name = display_name.trim();
-            let renamed = (other && !name.is_empty())
+            let fits = !name.is_empty() && name.chars().count() <= MAX_LABEL;
+            let renamed = (other && fits)
                 .then(|| nodes.rename_legacy(node_id, name))
                 .flatten();
             let view = |node_id: &str, name: &str| {

@@ -11,6 +11,8 @@ use super::invokes::Invoke;
 
 /// The most runs that are kept of a node; the oldest makes room.
 const MAX: usize = 256;
+/// The longest names that are kept; a run under a longer one is not told of.
+const MAX_NAME: usize = 1_024;
 /// How much longer than its invocation a run may be told of.
 const AFTER: Duration = Duration::from_secs(300);
 
@@ -40,12 +42,16 @@ impl Running {
             .and_then(|json| json.read().ok());
         let Some(of_run) = of_run else { return };
         let Some(id) = of_run.run_id else { return };
+        let session_key = of_run.session_key.or_else(|| invoke.session_key.clone());
+        if id.len().max(session_key.as_ref().map_or(0, String::len)) > MAX_NAME {
+            return;
+        }
         if self.0.len() >= MAX {
             self.0.pop_front();
         }
         self.0.push_back(Run {
             id,
-            session_key: of_run.session_key.or_else(|| invoke.session_key.clone()),
+            session_key,
             until: until + AFTER,
         });
     }

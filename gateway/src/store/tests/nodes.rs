@@ -210,6 +210,7 @@ impl Model {
             }
             NodeChange::DropActions(ids) => self.actions.retain(|id, _| !ids.contains(id)),
             NodeChange::PutLegacy(legacy) => drop(self.legacy.insert(legacy.id.clone(), *legacy)),
+            NodeChange::DropLegacy(id) => drop(self.legacy.remove(&id)),
             NodeChange::PutLegacyRequest(request) => {
                 drop(self.requests.insert(request.id.clone(), *request));
             }
@@ -238,6 +239,7 @@ fn a_node_that_is_dropped_takes_what_waits_for_it_along() {
         NodeChange::Drop("full".to_owned()),
         NodeChange::DropWaiting("bare".to_owned()),
         NodeChange::DropLegacyRequest("bare".to_owned()),
+        NodeChange::DropLegacy("full".to_owned()),
     ];
     store.write(&drops.clone().map(Change::Node)).unwrap();
     drop(store);
