@@ -31,7 +31,7 @@ pub const MAX_LEGACY: usize = 256;
 /// The most actions that wait for one node's return to the foreground; the oldest makes room.
 pub const MAX_ACTIONS: usize = 64;
 /// The most bytes of the parameters of all actions that wait; the oldest makes room.
-pub const MAX_ACTION_BYTES: usize = 16 << 20;
+pub const MAX_ACTION_BYTES: usize = 8 << 20;
 /// How long an action waits.
 pub const ACTION_LIFE: Duration = Duration::from_secs(600);
 

@@ -130,9 +130,8 @@ impl Play {
             } => self.join(node, legacy, offers),
             Step::Leave { node } => {
                 let expected = self.nodes.get_mut(&node).expect("one of two");
+                // Whoever was there before counts again.
                 if let Some((conn, ..)) = expected.sockets.pop() {
-                    // Who was there before does not count again.
-                    expected.sockets.clear();
                     self.world.cut(conn);
                 }
             }

@@ -40,7 +40,7 @@ const FIRST_WITH_APPROVAL: u32 = 4;
 /// The longest time that is waited for a node.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 /// The longest `PATH` that is kept, in bytes.
-const MAX_PATH: usize = 4 << 10;
+const MAX_PATH: usize = 2 << 10;
 
 /// A node that is about to come in.
 #[derive(Clone, Debug)]
@@ -117,7 +117,10 @@ impl Newcomer {
             remote_ip: (!peer.address.is_loopback()).then(|| peer.address.to_string()),
             is_legacy: protocol.is_some_and(|protocol| protocol < FIRST_WITH_APPROVAL),
             platform,
-            path_env: path_env.map(|path| cut(path, MAX_PATH).to_owned()),
+            path_env: path_env.map(|path| {
+                let shown: String = path.chars().filter(|c| !c.is_control()).collect();
+                cut(&shown, MAX_PATH).to_owned()
+            }),
         }))
     }
 }
@@ -210,7 +213,8 @@ impl Fleet {
     /// A connection is over: a node's, or that of somebody who asked something of one.
     pub(super) fn forget_connection(&mut self, hub: &mut Hub, conn: ConnId, now: Now) {
         self.detach(hub, conn, &Ended::Disconnected, now);
-        for (id, node) in self.invokes.abandon(conn) {
+        self.unread.retain(|(call, _)| call.conn() != conn);
+        for (id, node) in self.invokes.abandon(conn, now.at) {
             self.cancel(hub, node, &id, now);
         }
     }
@@ -221,7 +225,16 @@ impl Fleet {
         };
         if self.current.get(&gone.node_id) == Some(&conn) {
             self.current.remove(&gone.node_id);
-            self.remember(&gone.node_id).disconnected_ms = Some(now.unix_ms);
+            // An older connection of the same node counts again.
+            let others = self.attached.iter().rev();
+            let other = others
+                .filter(|(_, other)| other.node_id == gone.node_id)
+                .map(|(conn, _)| *conn)
+                .next();
+            match other {
+                Some(other) => drop(self.current.insert(gone.node_id.clone(), other)),
+                None => self.remember(&gone.node_id).disconnected_ms = Some(now.unix_ms),
+            }
         }
         self.fail_all(hub, conn, ended, now);
     }
@@ -310,13 +323,15 @@ impl Fleet {
             return;
         };
         self.is_reading = true;
-        let handle = self.handle.clone();
-        let reading = async move {
+        let mut reading = Reading(Some((self.handle.clone(), call)));
+        let task = async move {
             let answer = smol::unblock(move || Answer::read(params.as_ref())).await;
-            let answer = Box::new(answer);
-            let _ = handle.send(Command::NodeAnswered { call, answer }).await;
+            if let Some((handle, call)) = reading.0.take() {
+                let answer = Box::new(answer);
+                let _ = handle.send(Command::NodeAnswered { call, answer }).await;
+            }
         };
-        self.executor.spawn(reading).detach();
+        self.executor.spawn(task).detach();
     }
 
     /// Takes nothing on any more.
@@ -340,6 +355,18 @@ impl Fleet {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.invokes.poll_timeout()
+    }
+}
+
+/// Answers even if the reading of an answer is dropped half-way.
+struct Reading(Option<(Handle<Command>, Call)>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if let Some((handle, call)) = self.0.take() {
+            let answer = Box::new(Err(ErrorShape::unavailable("the answer could not be read")));
+            let _ = handle.send_last_words(Command::NodeAnswered { call, answer });
+        }
     }
 }
 

@@ -222,6 +222,9 @@ impl Pairings {
 
     /// Forgets all that is known of a device as a node.
     pub(crate) fn forget_node<T>(&self, node_id: &str, decision: &mut Decision<T>) {
+        if let Some(waiting) = self.nodes().waiting(node_id) {
+            decision.notices.push(resolved(waiting, "rejected"));
+        }
         if self.nodes().is_bound(node_id) {
             let change = NodeChange::DropWaiting(node_id.to_owned());
             decision.changes.push(change.into());

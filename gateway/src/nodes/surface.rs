@@ -13,7 +13,7 @@ pub const MAX_NAMES: usize = 256;
 /// The longest name of one, in bytes.
 pub const MAX_NAME: usize = 128;
 /// The most bytes of all names together: a frame has to hold a list of as many nodes as there may be.
-const MAX_BYTES: usize = 4 << 10;
+const MAX_BYTES: usize = 3 << 10;
 /// The longest text that is kept of what a node says of itself, in bytes.
 const MAX_TEXT: usize = 128;
 
@@ -93,8 +93,13 @@ impl Surface {
         if permissions.len() > MAX_NAMES || permissions.keys().any(|name| name.len() > MAX_NAME) {
             return Err(too_much("permissions"));
         }
-        let names = caps.iter().chain(commands).chain(permissions.keys());
-        if names.map(String::len).sum::<usize>() > MAX_BYTES {
+        let names = || caps.iter().chain(commands).chain(permissions.keys());
+        if names().any(|name| name.contains(char::is_control)) {
+            return Err(ErrorShape::invalid_request(format!(
+                "invalid {method} params: caps, commands and permissions must not have control characters"
+            )));
+        }
+        if names().map(String::len).sum::<usize>() > MAX_BYTES {
             return Err(ErrorShape::invalid_request(format!(
                 "invalid {method} params: caps, commands and permissions must not have more than {MAX_BYTES} bytes together"
             )));
@@ -232,7 +237,9 @@ mod tests {
         assert!(Surface::read("connect", &long, &[], &BTreeMap::new()).is_err());
         let large: Vec<String> = (0..100).map(|n| format!("{n:050}")).collect();
         let error = Surface::read("connect", &[], &large, &BTreeMap::new()).unwrap_err();
-        assert!(error.message.ends_with("4096 bytes together"), "{error:?}");
+        assert!(error.message.ends_with("3072 bytes together"), "{error:?}");
+        let odd = ["x\u{1b}[2J".to_owned()];
+        assert!(Surface::read("connect", &odd, &[], &BTreeMap::new()).is_err());
         let strange = BTreeMap::from([("x".repeat(MAX_NAME + 1), true)]);
         assert!(Surface::read("connect", &[], &[], &strange).is_err());
     }

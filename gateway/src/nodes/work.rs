@@ -275,7 +275,10 @@ impl Nodes {
     #[must_use]
     pub fn put_off(&self, action: Action, now_ms: u64) -> Decision<String> {
         let same = self.actions_of(&action.node_id, now_ms);
-        let same = same.into_iter().find(|other| other.key == action.key);
+        let same = same.into_iter().find(|other| {
+            (&other.key, &other.command, &other.params_json)
+                == (&action.key, &action.command, &action.params_json)
+        });
         if let Some(same) = same {
             return Decision::of(same.id.clone());
         }

@@ -370,10 +370,16 @@ fn of_two_sockets_of_a_node_the_newer_counts() {
     assert_eq!(late["error"]["retryable"], true);
     let foreign = result(&mut world, new, &asked["id"], json!({}));
     assert_eq!(ok(&foreign)["ignored"], true);
-    world.cut(old);
     let asked = ask(&mut world, boss, new, "j", which(&node(1), json!({})));
     ok(&result(&mut world, new, &asked["id"], json!({})));
     ok(&world.answer(boss, "j"));
+    world.cut(new);
+    let asked = ask(&mut world, boss, old, "k", which(&node(1), json!({})));
+    ok(&result(&mut world, old, &asked["id"], json!({})));
+    ok(&world.answer(boss, "k"));
+    let newest = world.join(&node(1));
+    world.cut(old);
+    ask(&mut world, boss, newest, "l", which(&node(1), json!({})));
 }
 
 #[test]
@@ -449,7 +455,12 @@ fn nobody_waits_any_more_for_what_somebody_asked_who_is_gone() {
         message(&full).starts_with("too many commands wait"),
         "{full}"
     );
+    let short = world.operator(&[WRITE]);
     world.cut(other);
+    let cancelled = pushes(&world.hear(host), "node.invoke.cancel");
+    assert_eq!(cancelled.len(), 256, "it would go on for days");
+    ask(&mut world, short, host, "s", which(&node(1), json!({})));
+    world.cut(short);
     assert!(pushes(&world.hear(host), "node.invoke.cancel").is_empty());
     ask(&mut world, boss, host, "i", params);
     let late = result(&mut world, host, &asked[0]["id"], json!({}));

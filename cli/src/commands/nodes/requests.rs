@@ -1,5 +1,7 @@
 //! What nodes ask to be approved for.
 
+use std::collections::BTreeMap;
+
 use openclaw_protocol_core::json::{Json, Object};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -29,6 +31,10 @@ pub(super) struct Request {
     /// What the node offers.
     #[serde(default)]
     pub(super) commands: Vec<String>,
+    #[serde(default)]
+    caps: Vec<String>,
+    #[serde(default)]
+    permissions: BTreeMap<String, bool>,
     #[serde(default)]
     required_approve_scopes: Vec<String>,
     /// When it was made, in milliseconds since 1970.
@@ -69,11 +75,20 @@ impl Request {
 
     /// Says what the node offers.
     pub(super) fn offer(&self) -> String {
-        if self.commands.is_empty() {
+        let mut offer = if self.commands.is_empty() {
             "no commands".to_owned()
         } else {
-            output::line(&self.commands.join(", "))
+            self.commands.join(", ")
+        };
+        if !self.caps.is_empty() {
+            offer += &format!("; caps: {}", self.caps.join(", "));
         }
+        let granted = self.permissions.iter().filter(|(_, granted)| **granted);
+        let granted: Vec<&str> = granted.map(|(name, _)| name.as_str()).collect();
+        if !granted.is_empty() {
+            offer += &format!("; permissions: {}", granted.join(", "));
+        }
+        output::line(&offer)
     }
 
     /// Returns what it takes to approve it; only names of scopes are taken from the gateway.

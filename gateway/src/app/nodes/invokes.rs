@@ -23,6 +23,9 @@ const AGAIN: [Duration; 4] = [
     Duration::from_millis(1_000),
 ];
 
+/// How long a node may go on with what nobody waits for without being told.
+const SOON: Duration = Duration::from_secs(300);
+
 /// Something that is asked of a node.
 #[derive(Debug)]
 pub(super) struct Invoke {
@@ -166,23 +169,23 @@ impl Invokes {
         ids.iter().filter_map(|id| self.remove(id)).collect()
     }
 
-    /// Drops what somebody who is gone asked, and returns what would never end by itself: a node that was told how long it has
-    /// knows when nobody waits any more.
-    pub(super) fn abandon(&mut self, caller: ConnId) -> Vec<(String, ConnId)> {
+    /// Drops what somebody who is gone asked, and returns what its node has to be told of: otherwise it knows how long it has.
+    pub(super) fn abandon(&mut self, caller: ConnId, now: Instant) -> Vec<(String, ConnId)> {
         let of_caller = self.waiting.iter();
         let ids: Vec<String> = of_caller
             .filter(|(_, invoke)| invoke.call.conn() == caller)
             .map(|(id, _)| id.clone())
             .collect();
-        let mut endless = Vec::new();
+        let mut long = Vec::new();
         for id in ids {
+            let soon = now + SOON;
             if let Some(invoke) = self.remove(&id)
-                && invoke.deadline.is_none()
+                && invoke.deadline.is_none_or(|deadline| deadline > soon)
             {
-                endless.push((id, invoke.node));
+                long.push((id, invoke.node));
             }
         }
-        endless
+        long
     }
 
     /// Whether a connection of a node was asked for something.
