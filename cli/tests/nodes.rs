@@ -238,6 +238,34 @@ fn a_node_comes_back_to_a_gateway_that_restarts() {
 }
 
 #[test]
+fn what_waits_for_a_node_outlives_a_gateway_that_is_killed() {
+    let mut pair = Pair::new();
+    let node = pair.approved("--display-name desk");
+    let params = json!({"nodeId": pair.desk()["nodeId"], "type": "location.request"});
+    let enqueue = |pair: &Pair| {
+        let params = params.to_string();
+        let args = [
+            "gateway",
+            "call",
+            "node.pending.enqueue",
+            "--params",
+            &params,
+            "--json",
+        ];
+        pair.host.run(args).exits(0).document()["queued"].clone()
+    };
+    let queued = enqueue(&pair);
+    assert!(queued["id"].is_string(), "{queued:#}");
+    node.stop(Signal::TERM);
+    let gateway = pair.gateway.take().unwrap();
+    gateway.signal(Signal::KILL);
+    gateway.end();
+    pair.gateway = Some(pair.host.gateway(&[]));
+    assert_eq!(enqueue(&pair), queued, "it is the same that waits");
+    assert_eq!(pair.desk()["approvalState"], "approved");
+}
+
+#[test]
 fn a_node_that_is_removed_ends_and_asks_anew() {
     let pair = Pair::new();
     let node = pair.approved("--display-name desk");
