@@ -8,9 +8,10 @@ use crate::failure::Failure;
 use crate::output;
 
 /// Programs that start others, so that allowing one allows everything.
-const OPEN_ENDED: [&str; 16] = [
-    "bash", "busybox", "csh", "dash", "doas", "env", "fish", "ksh", "nohup", "perl", "python",
-    "sh", "sudo", "xargs", "zsh", "node",
+const OPEN_ENDED: [&str; 34] = [
+    "ash", "awk", "bash", "busybox", "bun", "csh", "dash", "deno", "doas", "env", "find", "fish",
+    "gawk", "git", "ksh", "make", "mawk", "nice", "node", "nohup", "perl", "php", "python", "ruby",
+    "setsid", "sh", "ssh", "stdbuf", "sudo", "tar", "timeout", "watch", "xargs", "zsh",
 ];
 /// How much of a path is repeated, in characters.
 const SHOWN: usize = 200;
@@ -63,12 +64,15 @@ impl Allowed {
         self.programs.is_empty()
     }
 
-    /// Returns those that can start anything else.
+    /// Returns those that can start anything else, under whatever name they lie there. It blocks.
     pub(crate) fn open_ended(&self) -> impl Iterator<Item = &Path> {
-        let starts_others = |path: &&PathBuf| {
+        let is_known = |path: &Path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
             OPEN_ENDED.contains(&name)
+        };
+        let starts_others = move |path: &&PathBuf| {
+            is_known(path) || path.canonicalize().is_ok_and(|real| is_known(&real))
         };
         self.programs
             .iter()
@@ -149,6 +153,13 @@ mod tests {
             open_ended,
             [Path::new("/bin/sh"), Path::new("/usr/bin/python3.12")]
         );
+        let home = tempfile::tempdir().unwrap();
+        let harmless = home.path().join("harmless");
+        std::os::unix::fs::symlink("/bin/sh", &harmless).unwrap();
+        let allowed = super::Allowed {
+            programs: vec![harmless.clone()],
+        };
+        assert_eq!(allowed.open_ended().collect::<Vec<_>>(), [harmless]);
     }
 
     #[test]
