@@ -491,3 +491,16 @@ fn wrong_secrets_are_counted_by_the_clients_address_and_not_by_the_proxys() {
     let (_, hello) = world.knock_from(from("203.0.113.6"), &Caller::default());
     assert_eq!(hello["ok"], true, "another client of the same proxy");
 }
+
+#[test]
+fn the_exact_name_goes_before_one_in_another_case() {
+    let mut settings = settings(None);
+    let named = |name: &str, scope: &str| (name.to_owned(), vec![scope.to_owned()]);
+    settings.users.scopes = [
+        named("ADA@example.com", ADMIN),
+        named("ada@example.com", READ),
+    ]
+    .into();
+    let (_, hello) = World::with(settings).knock_from(peer(PROXY, ADA), &cli(&[]));
+    assert_eq!(scopes_of(&hello), &json!([READ]), "{hello}");
+}

@@ -57,12 +57,11 @@ impl Users {
 
     fn opens(&self, user: &str) -> &[String] {
         // Addresses are written in any case.
-        let is_it = |name: &str| {
-            name == user || (name.contains('@') && name.to_lowercase() == user.to_lowercase())
-        };
-        let mut known = self.scopes.iter();
-        known
-            .find(|(name, _)| is_it(name))
+        let is_it = |name: &str| name.contains('@') && name.to_lowercase() == user.to_lowercase();
+        let in_any_case = || self.scopes.iter().find(|(name, _)| is_it(name));
+        self.scopes
+            .get_key_value(user)
+            .or_else(in_any_case)
             .map_or(&[], |(_, scopes)| scopes)
     }
 }

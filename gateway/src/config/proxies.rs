@@ -7,7 +7,7 @@ use jsonc_parser::ast::{Object, Value};
 use openclaw_protocol_core::scope::Scope;
 
 use super::ConfigFault;
-use super::read::{boolean, members, object, texts, unknown, word};
+use super::read::{boolean, fault, members, object, texts, unknown, word};
 use crate::proxies::forwarded::Network;
 use crate::proxies::{Tailscale, Vouching};
 
@@ -66,10 +66,20 @@ pub(super) fn vouching(value: &Value<'_>, strangers: &mut Vec<String>) -> Result
 }
 
 pub(super) fn identity_scopes(value: &Value<'_>) -> Result<BTreeMap<String, Vec<String>>> {
-    let mut found = BTreeMap::new();
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (user, value) in members(object(IDENTITY_SCOPES, value)?) {
         let expectation = r#"must be a list of scopes such as "operator.read""#;
         let key = format!("{IDENTITY_SCOPES}.{user}");
+        // Names without an `@` are compared as they are.
+        let is_it = |name: &&String| {
+            *name == user || (user.contains('@') && name.to_lowercase() == user.to_lowercase())
+        };
+        if let Some(other) = found.keys().find(is_it) {
+            let expectation = format!(
+                "names the same user as {IDENTITY_SCOPES}.{other}, because addresses are compared in any case; keep one of the two"
+            );
+            return Err(fault(key, expectation));
+        }
         let known = |name: &str| Scope::from_name(name).map(|scope| scope.as_str().to_owned());
         found.insert(user.to_owned(), texts(key, value, expectation, known)?);
     }

@@ -197,7 +197,7 @@ fn port(key: &'static str, value: &Value<'_>) -> Result<u16> {
     Ok(u16::try_from(port).unwrap_or(u16::MAX))
 }
 
-fn fault(
+pub(super) fn fault(
     key: impl Into<Cow<'static, str>>,
     expectation: impl Into<Cow<'static, str>>,
 ) -> ConfigFault {
