@@ -189,9 +189,14 @@ impl Admission {
         let is_here = peer.direct_loopback && peer.origin.is_none() && shared == Shared::Right;
         let user = self.users.of(peer);
         let is_of_tailnet = user.is_some() && !self.users.by_proxy && client.id == CONTROL_UI;
+        // Where names open scopes, a device that nobody has approved has those of its user and no others.
+        let asked = match is_of_tailnet && !self.users.scopes.is_empty() {
+            true => Vec::new(),
+            false => params.scopes.clone(),
+        };
         (is_operator && (is_here && is_program || is_of_tailnet)).then(|| Grant {
             role: Role::Operator,
-            scopes: self.users.scopes(params.scopes.clone(), peer),
+            scopes: self.users.scopes(asked, peer),
             principal: principal(user, &device.id),
             user: user.map(Into::into),
             device_id: Some(device.id.as_str().into()),

@@ -7,12 +7,13 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use openclaw_gateway_service::admission::origin::AllowedOrigin;
+use openclaw_gateway_service::admission::users::Users;
 use openclaw_gateway_service::proxies::{Proxies, Tailscale};
 use openclaw_gateway_service::tailscale::{Answer, Answering, Directory, WhoisFault};
 use openclaw_protocol_core::hub::Peer;
 use openclaw_runtime_smol::http::Headers;
 use serde_json::{Value, json};
-use support::{Caller, Device, READ, Settings, TOKEN, World, scopes_of};
+use support::{ADMIN, Caller, Device, READ, Settings, TOKEN, World, scopes_of};
 
 const ORIGIN: &str = "https://gateway.tail.example";
 const ADA: &str = "ada@example.com";
@@ -51,12 +52,16 @@ impl Directory for Book {
     }
 }
 
-fn world(book: &Book) -> World {
-    World::with(Settings {
+fn settings(book: &Book) -> Settings {
+    Settings {
         allowed_origins: AllowedOrigin::parse(ORIGIN).into_iter().collect(),
         directory: Arc::new(book.clone()),
         ..Settings::default()
-    })
+    }
+}
+
+fn world(book: &Book) -> World {
+    World::with(settings(book))
 }
 
 /// A peer as the gateway's front makes it of what `tailscale serve` passes on.
@@ -229,4 +234,30 @@ fn a_gateway_that_stops_meanwhile_lets_nobody_in() {
     world.drain();
     let answer = world.knock(conn, &interface());
     assert_eq!(answer["error"]["code"], "UNAVAILABLE", "{answer}");
+}
+
+#[test]
+fn where_names_open_scopes_the_interface_of_a_user_has_those_and_no_others() {
+    let hello = |scopes: &[(&str, &str)], asked: &[&str]| {
+        let named = |(name, scope): &(&str, &str)| ((*name).to_owned(), vec![(*scope).to_owned()]);
+        let mut world = World::with(Settings {
+            users: Users {
+                scopes: scopes.iter().map(named).collect(),
+                ..Users::default()
+            },
+            ..settings(&known())
+        });
+        let caller = Caller {
+            scopes: asked,
+            ..interface()
+        };
+        let (_, hello) = world.knock_from(served(Some(ADA)), &caller);
+        scopes_of(&hello).clone()
+    };
+    assert_eq!(hello(&[], &[READ, ADMIN]), json!([READ, ADMIN]));
+    assert_eq!(
+        hello(&[("ADA@example.com", READ)], &[READ, ADMIN]),
+        json!([READ])
+    );
+    assert_eq!(hello(&[("bob@example.com", READ)], &[ADMIN]), json!([]));
 }

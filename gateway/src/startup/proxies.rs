@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Auth, Plan};
-use crate::config::{AuthMode, Config};
+use crate::config::{AuthMode, Config, GatewayConfig};
 use crate::proxies::{Proxies, Tailscale};
 use crate::secret::resolve::SecretKind;
 
@@ -105,10 +105,22 @@ pub(super) fn warn(plan: &mut Plan, config: Option<&Config>) {
     }
     if gateway.tailscale != Tailscale::Off {
         let word = gateway.tailscale.word();
+        // A bare port stands for plain HTTP; our certificate is not one that tailscale could judge.
+        let target = match gateway.tls.enabled {
+            true => format!("https+insecure://localhost:{}", plan.port.number),
+            false => plan.port.number.to_string(),
+        };
         warnings.push(format!(
-            "gateway.tailscale.mode={word}: this gateway does not run tailscale; run: tailscale {word} --bg {}",
-            plan.port.number
+            "gateway.tailscale.mode={word}: this gateway does not run tailscale; run: tailscale {word} --bg {target}"
         ));
+        if by_tailnet(plan, gateway) && gateway.auth.identity_scopes.is_empty() {
+            warnings.push(
+                "gateway.tailscale.mode=serve without gateway.auth.identityScopes: every user of the tailnet whose page has \
+                 an allowed origin gets every scope that it asks for, operator.admin included; name who may do what in \
+                 gateway.auth.identityScopes, or set gateway.auth.allowTailscale to false."
+                    .to_owned(),
+            );
+        }
         if trusted.iter().any(|network| network.has_loopback()) {
             warnings.push(
                 "gateway.trustedProxies has addresses of this host; what tailscale passes on counts as such a proxy's, and \
@@ -120,6 +132,14 @@ pub(super) fn warn(plan: &mut Plan, config: Option<&Config>) {
     plan.warnings.append(&mut warnings);
 }
 
+/// Whether users of the tailnet come in by name.
+fn by_tailnet(plan: &Plan, gateway: &GatewayConfig) -> bool {
+    let by_token = plan.auth_mode() == AuthMode::Token.word();
+    let by_proxy = matches!(plan.auth, Auth::Proxy(_));
+    let serves = gateway.tailscale == Tailscale::Serve;
+    serves && !by_proxy && gateway.auth.allow_tailscale.unwrap_or(by_token)
+}
+
 impl Proxies {
     /// What the configuration says of proxies, for a gateway that starts with this plan.
     #[must_use]
@@ -127,16 +147,13 @@ impl Proxies {
         let Some(gateway) = config.map(|config| &config.gateway) else {
             return Self::default();
         };
-        let mode = plan.auth_mode();
-        let by_token = mode == AuthMode::Token.word();
-        let serves = gateway.tailscale == Tailscale::Serve;
         let by_proxy = matches!(plan.auth, Auth::Proxy(_));
         Self {
             trusted: gateway.trusted_proxies.clone(),
             real_ip: gateway.real_ip_fallback,
             vouching: gateway.auth.trusted_proxy.clone().filter(|_| by_proxy),
             tailscale: gateway.tailscale,
-            by_tailnet: serves && !by_proxy && gateway.auth.allow_tailscale.unwrap_or(by_token),
+            by_tailnet: by_tailnet(plan, gateway),
             ..Self::default()
         }
     }

@@ -111,3 +111,47 @@ fn users_of_the_tailnet_need_no_token_unless_the_operator_says_otherwise() {
         assert_eq!(proxies.vouching.is_some(), by_proxy, "{gateway}");
     }
 }
+
+#[test]
+fn a_user_whose_address_is_there_in_two_cases_blocks_a_start() {
+    let parse = |names: &str| {
+        let text = format!("{{gateway: {{auth: {{identityScopes: {{{names}}}}}}}}}");
+        Config::parse(&text, Path::new("c"))
+    };
+    let twice = parse("'ada@x': ['operator.read'], 'ADA@x': ['operator.admin']");
+    assert_eq!(
+        twice.expect_err("two").to_string(),
+        "Invalid config at c: gateway.auth.identityScopes.ADA@x: names the same user as gateway.auth.identityScopes.ada@x, because addresses are compared in any case; keep one of the two"
+    );
+    // Other names are compared as they are.
+    let config = parse("ada: ['operator.read'], ADA: ['operator.admin']").expect("two users");
+    assert_eq!(config.gateway.auth.identity_scopes.len(), 2);
+}
+
+#[test]
+fn a_tailnet_whose_users_may_do_everything_is_warned_of() {
+    const SERVED: &str = "tailscale: {mode: 'serve'}, auth: {token: 't'";
+    let warnings = |gateway: &str| decide(gateway).expect(gateway).warnings.join("\n");
+    let words = "without gateway.auth.identityScopes: every user of the tailnet";
+    assert!(warnings(&format!("{SERVED}}}")).contains(words));
+    for rest in [
+        ", allowTailscale: false}",
+        ", identityScopes: {'ada@x': ['operator.read']}}",
+    ] {
+        assert!(
+            !warnings(&format!("{SERVED}{rest}")).contains(words),
+            "{rest}"
+        );
+    }
+}
+
+#[test]
+fn tailscale_is_told_that_the_port_speaks_tls() {
+    for (mode, auth) in [("serve", "token: 't'"), ("funnel", "password: 'p'")] {
+        let gateway =
+            format!("tls: {{enabled: true}}, auth: {{{auth}}}, tailscale: {{mode: '{mode}'}}");
+        let warnings = decide(&gateway).expect(&gateway).warnings.join("\n");
+        let expected = format!("run: tailscale {mode} --bg https+insecure://localhost:18789");
+        assert!(warnings.contains(&expected), "{warnings}");
+    }
+}
