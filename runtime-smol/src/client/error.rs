@@ -36,6 +36,12 @@ pub enum ConnectError {
         /// TLS server does not.
         status: Option<u16>,
     },
+    /// A gateway answers, and does not hear what comes through a proxy that it does not trust: HTTP status 403,
+    /// `proxy_attribution_required`.
+    Unattributable {
+        /// Host and port.
+        target: String,
+    },
     /// It listens, and did not answer in time.
     Timeout {
         /// What was being waited for.
@@ -136,6 +142,7 @@ impl ConnectError {
             | Self::Params(_)
             | Self::Unreachable { .. }
             | Self::NotAGateway { .. }
+            | Self::Unattributable { .. }
             | Self::Timeout { .. }
             | Self::Untrusted { .. }
             | Self::Tls { .. } => None,
@@ -185,6 +192,10 @@ impl fmt::Display for ConnectError {
             } => write!(
                 f,
                 "{target} does not speak WebSocket; check host and port, and whether it expects TLS, which is wss:// in the address"
+            ),
+            Self::Unattributable { target } => write!(
+                f,
+                "the gateway at {target} does not trust the proxy in front of it (proxy_attribution_required); name the proxy in the gateway's gateway.trustedProxies and have it set X-Forwarded-For, or connect without it"
             ),
             Self::Timeout {
                 waiting_for: Stage::Tls,
@@ -304,7 +315,10 @@ impl error::Error for ConnectError {
             Self::Refused(error) => Some(&**error),
             Self::Untrusted { fault, .. } => Some(fault),
             Self::Tls { error, .. } => Some(error),
-            Self::NotAGateway { .. } | Self::Timeout { .. } | Self::Closed { .. } => None,
+            Self::NotAGateway { .. }
+            | Self::Unattributable { .. }
+            | Self::Timeout { .. }
+            | Self::Closed { .. } => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The socket: opening it, and moving messages over it in both directions at once.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -15,6 +16,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt, ready, stream::Stream
 use futures_sink::Sink;
 use openclaw_protocol_core::frame::outgoing::Transmit;
 use openclaw_protocol_core::frame::{Close, close_code};
+use openclaw_protocol_core::json::Json;
 use openclaw_protocol_core::limits::MAX_PAYLOAD;
 use smol::Timer;
 
@@ -234,6 +236,9 @@ async fn upgrade(address: &Address, stream: Stream) -> Result<Wire, ConnectError
             unflushed: false,
             reported: 0,
         }),
+        Err(error) if is_unattributable(&error) => Err(ConnectError::Unattributable {
+            target: address.to_string(),
+        }),
         Err(error) => Err(ConnectError::NotAGateway {
             target: address.to_string(),
             status: status(&error),
@@ -247,6 +252,25 @@ fn status(error: &Error) -> Option<u16> {
     } else {
         None
     }
+}
+
+/// Tells whether a gateway answered that it does not trust the proxy in front of it; the body counts as far as it came along
+/// with the head.
+fn is_unattributable(error: &Error) -> bool {
+    let Error::Http(response) = error else {
+        return false;
+    };
+    let body = response.body().as_deref().unwrap_or_default();
+    let read = |body: &[u8]| {
+        let body = Json::parse(body.to_vec()).ok()?;
+        body.read::<BTreeMap<String, BTreeMap<String, String>>>()
+            .ok()
+    };
+    response.status().as_u16() == 403
+        && read(body).is_some_and(|answer| {
+            let kind = answer.get("error").and_then(|error| error.get("type"));
+            kind.is_some_and(|kind| kind == "proxy_attribution_required")
+        })
 }
 
 /// What a failed read means for the connection.

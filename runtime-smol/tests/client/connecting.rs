@@ -282,3 +282,27 @@ fn a_connect_that_is_dropped_ends_the_connection() {
         script.await;
     });
 }
+
+#[test]
+fn a_gateway_that_does_not_trust_the_proxy_is_a_gateway() {
+    run(async {
+        for (kind, is_it) in [("proxy_attribution_required", true), ("forbidden", false)] {
+            let body = format!(r#"{{"error":{{"message":"hunter2","type":"{kind}"}}}}"#);
+            let length = body.len();
+            let (url, script) = bare(move |mut stream| async move {
+                let mut request = [0; 1024];
+                assert!(stream.read(&mut request).await.unwrap() > 0);
+                let head = format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {length}\r\n\r\n");
+                let answer = head + &body;
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            })
+            .await;
+            let error = Gateway::builder(url).connect().await.unwrap_err();
+            let told = error.to_string();
+            assert_eq!(matches!(error, ConnectError::Unattributable { .. }), is_it);
+            assert_eq!(told.contains("gateway.trustedProxies"), is_it, "{told}");
+            assert!(!told.contains("hunter2"), "{told}");
+            script.await;
+        }
+    });
+}

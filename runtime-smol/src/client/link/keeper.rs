@@ -188,6 +188,7 @@ impl Keeper {
         match error {
             ConnectError::Refused(error) => self.ended(Ending::Refused(error)),
             ConnectError::NotAGateway { status, .. } => self.ended(Ending::NotAGateway(*status)),
+            ConnectError::Unattributable { .. } => self.ended(Ending::NotAGateway(Some(403))),
             ConnectError::Untrusted { .. } => self.ended(Ending::Untrusted),
             ConnectError::Tls { .. } => self.ended(Ending::NotAGateway(None)),
             ConnectError::Closed { code, reason } => {
