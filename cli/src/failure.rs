@@ -113,6 +113,15 @@ impl Failure {
                     .member("kind", "closed")
                     .permanent()
             }
+            ConnectError::Unattributable { .. } => Self::new(
+                Exit::Refused,
+                Kind::Transport,
+                "PROXY_ATTRIBUTION_REQUIRED",
+                format!(
+                    "Gateway at {url} does not trust the proxy in front of it (HTTP status 403, proxy_attribution_required)."
+                ),
+            )
+            .member("kind", "closed"),
             ConnectError::Timeout { .. } => unreachable(
                 "TIMEOUT",
                 format!("Something listens at {url} and does not answer in time."),
@@ -196,6 +205,12 @@ impl Failure {
     /// Says what could not be done.
     pub(crate) fn context(mut self, context: &'static str) -> Self {
         self.said.context = Some(context);
+        self
+    }
+
+    /// Says it in other words.
+    pub(crate) fn reworded(mut self, message: String) -> Self {
+        self.said.message = message;
         self
     }
 

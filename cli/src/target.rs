@@ -51,6 +51,8 @@ pub(crate) struct Target {
     secret: Option<Resolved>,
     /// The certificate that the gateway has to show, and where that is said.
     pin: Option<Pin>,
+    /// Why nobody can be believed: this host's gateway speaks TLS, and its certificate cannot be read.
+    unpinned: Option<Failure>,
     /// This host's device, for a gateway on another host.
     own: Option<Own>,
     /// How to call this program for the same profile.
@@ -111,6 +113,7 @@ impl Target {
                 source: Source::Flag,
                 secret,
                 pin,
+                unpinned: None,
                 own,
                 invocation,
             });
@@ -151,6 +154,7 @@ impl Target {
                 url: url.trim().to_owned(),
                 secret,
                 pin: pin.or_else(|| Pin::remote(config.as_ref())),
+                unpinned: None,
                 own,
                 source: Source::Remote {
                     config: paths.config_path,
@@ -163,9 +167,12 @@ impl Target {
         let tls = config.as_ref().map(|config| &config.gateway.tls);
         let tls = tls.filter(|tls| tls.enabled);
         let scheme = if tls.is_some() { "wss" } else { "ws" };
-        let pin = match (pin, tls) {
-            (None, Some(tls)) => Pin::local(tls, &paths, env)?,
-            (pin, _) => pin,
+        let (pin, unpinned) = match (pin, tls) {
+            (None, Some(tls)) => match Pin::local(tls, &paths, env) {
+                Ok(pin) => (Some(pin), None),
+                Err(failure) => (None, Some(failure)),
+            },
+            (pin, _) => (pin, None),
         };
         let url = format!("{scheme}://127.0.0.1:{}", port.number);
         let secret = secret(resolve::Target::Local)?;
@@ -178,6 +185,7 @@ impl Target {
             url,
             secret,
             pin,
+            unpinned,
             own,
             source: Source::Local {
                 port,
@@ -268,6 +276,12 @@ impl Target {
 
     /// Prepares a connection, and returns the device that it is of, if it is of one. It blocks.
     fn introduction(&self, within: Duration) -> Result<(Builder, String), Failure> {
+        if let Some(failure) = &self.unpinned {
+            return Err(failure
+                .clone()
+                .hints(self.start())
+                .beside("gateway", self.note()));
+        }
         let is_local = matches!(self.source, Source::Local { .. });
         let mut builder = Gateway::builder(&self.url)
             .client_version(VERSION)
@@ -343,7 +357,13 @@ impl Target {
         let failure = match error {
             ConnectError::Refused(shape) => self.refused(shape, failure),
             ConnectError::Unreachable { .. } => failure.hints(self.start()),
-            ConnectError::Untrusted { .. } => failure.hints(self.pin.as_ref().map(Pin::place)),
+            ConnectError::Untrusted { fault, .. } => match &self.pin {
+                Some(pin) => pin.distrusted(fault, failure, &self.shown_url()),
+                None => failure,
+            },
+            ConnectError::Unattributable { .. } => failure.hint(
+                "On the gateway's host, name the proxy's address in gateway.trustedProxies and have the proxy set X-Forwarded-For; or connect without the proxy.",
+            ),
             ConnectError::Closed { .. } if failure.exit == Exit::Refused => {
                 failure.hints(self.credentials())
             }

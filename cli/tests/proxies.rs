@@ -5,8 +5,9 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use support::Home;
@@ -240,4 +241,42 @@ esac
     gateway.wait_for("address=100.64.0.8 cannot be verified");
     let heard = connect(&home, "Tailscale-User-Login: ada@example.com\r\n", params);
     assert!(heard.starts_with("HTTP/1.1 403 "), "{heard}");
+}
+
+#[test]
+fn a_command_behind_a_proxy_that_is_not_trusted_says_so_and_what_to_do() {
+    let mut home = Home::new();
+    home.write_config(r#"{gateway: {mode: "local", auth: {token: "t"}}}"#);
+    let _gateway = home.gateway(&[]);
+    let proxy = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("ws://{}", proxy.local_addr().unwrap());
+    let mut there = socket(&home);
+    let passing = thread::spawn(move || {
+        let (mut here, _) = proxy.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            here.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        head.truncate(head.len() - 2);
+        head.extend(b"X-Forwarded-For: 203.0.113.5\r\n\r\n");
+        there.write_all(&head).unwrap();
+        let mut answer = Vec::new();
+        there.read_to_end(&mut answer).unwrap();
+        here.write_all(&answer).unwrap();
+    });
+    let done = home
+        .run_line(&format!("health --url {url} --token t"))
+        .exits(77);
+    passing.join().unwrap();
+    assert!(
+        done.stderr.contains("proxy_attribution_required"),
+        "{done:?}"
+    );
+    assert!(
+        done.stderr
+            .contains("name the proxy's address in gateway.trustedProxies"),
+        "{done:?}"
+    );
 }

@@ -204,3 +204,49 @@ fn plain_http_on_the_port_gets_nothing() {
     assert_eq!(answer, b"");
     home.run_line("health").exits(0);
 }
+
+#[test]
+fn a_certificate_that_was_renewed_under_a_running_gateway_says_to_restart_it() {
+    let mut home = home();
+    let _gateway = home.gateway(&[]);
+    let certificate = home.path(".openclaw/gateway/tls/gateway-cert.pem");
+    let mut other = self::home();
+    let _other = other.gateway(&[]);
+    fs::copy(
+        other.path(".openclaw/gateway/tls/gateway-cert.pem"),
+        &certificate,
+    )
+    .unwrap();
+    let refused = home.run_line("health").exits(77);
+    let expected = "the gateway still shows the certificate it was started with; restart it";
+    assert!(refused.stderr.contains(expected), "{refused:?}");
+    assert!(
+        !refused.stderr.contains("pin the fingerprint"),
+        "{refused:?}"
+    );
+    let document = home.run_line("health --json").exits(77).document();
+    assert_eq!(document["error"]["code"], "TLS_FINGERPRINT_MISMATCH");
+}
+
+#[test]
+fn a_certificate_of_this_host_that_cannot_be_read_is_no_reason_to_trust_others() {
+    let mut home = home();
+    let _gateway = home.gateway(&[]);
+    let certificate = home.path(".openclaw/gateway/tls/gateway-cert.pem");
+    let kept = home.path("kept.pem");
+    fs::copy(&certificate, &kept).unwrap();
+    for (content, expected) in [
+        (None, "cert/key missing: there is no "),
+        (Some("hello"), "no certificate in PEM is in it"),
+    ] {
+        match content {
+            Some(content) => fs::write(&certificate, content).unwrap(),
+            None => fs::remove_file(&certificate).unwrap(),
+        }
+        // The system would vouch for what is shown.
+        let mut trusting = home.command(["health"]);
+        trusting.env("SSL_CERT_FILE", &kept);
+        let refused = support::Done::of(trusting).exits(78);
+        assert!(refused.stderr.contains(expected), "{refused:?}");
+    }
+}

@@ -66,11 +66,16 @@ impl Places {
         })
     }
 
-    /// Returns the fingerprint of the certificate, if one is there that can be read; it makes none. It blocks.
-    #[must_use]
-    pub fn fingerprint(&self) -> Option<Fingerprint> {
-        let (pem, _) = files::read(&self.certificate, FILE_LIMIT).ok()??;
-        Fingerprint::of_pem(&pem)
+    /// Returns the fingerprint of the certificate that is there; it makes none. It blocks.
+    ///
+    /// # Errors
+    /// [`TlsFault`] says why there is none.
+    pub fn fingerprint(&self) -> Result<Fingerprint, TlsFault> {
+        let pem = self.read(&self.certificate, false)?;
+        Fingerprint::of_pem(&pem).ok_or_else(|| TlsFault::Useless {
+            path: self.certificate.clone(),
+            error: CredentialError::NoCertificate,
+        })
     }
 
     /// Reads the certificate and its key; where neither is there and `may_make` says so, it makes them first.
@@ -97,7 +102,9 @@ impl Places {
                 CredentialError::NoKey | CredentialError::Key | CredentialError::Mismatch => {
                     &self.key
                 }
-                CredentialError::NoCertificate | CredentialError::Certificate => &self.certificate,
+                CredentialError::NoCertificate
+                | CredentialError::Certificate
+                | CredentialError::Version => &self.certificate,
             };
             TlsFault::Useless {
                 path: path.clone(),

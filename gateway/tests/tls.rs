@@ -10,9 +10,9 @@ use openclaw_gateway_service::environment::Environment;
 use openclaw_gateway_service::startup::{Flags, Prepared, StartError, prepare};
 use openclaw_runtime_smol::tls::Fingerprint;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
-use x509_cert::Certificate;
-use x509_cert::der::Decode as _;
 use x509_cert::der::pem::{LineEnding, encode_string};
+use x509_cert::der::{Decode as _, Encode as _};
+use x509_cert::{Certificate, Version};
 
 /// A home with a configured gateway.
 struct Home(tempfile::TempDir);
@@ -141,13 +141,14 @@ fn the_remote_fingerprint_is_read_in_every_usual_spelling() {
         let config = parse(&text).unwrap();
         assert_eq!(config.gateway.remote.tls_fingerprint, Some(expected));
     }
-    let none = parse("''").unwrap().gateway.remote.tls_fingerprint;
-    assert_eq!(none, None);
-    let error = parse("'0f'").unwrap_err().to_string();
-    assert!(
-        error.contains("gateway.remote.tlsFingerprint: must be the SHA-256"),
-        "{error}"
-    );
+    // Nothing is no fingerprint, least of all one that lets everybody in whom the system trusts.
+    for wrong in ["''", "'  '", "'0f'"] {
+        let error = parse(wrong).unwrap_err().to_string();
+        assert!(
+            error.contains("gateway.remote.tlsFingerprint: must be the SHA-256"),
+            "{wrong}: {error}"
+        );
+    }
 }
 
 #[test]
@@ -299,4 +300,35 @@ fn further_certificates_have_to_be_there() {
         home.refusal()
             .starts_with("gateway tls: gateway.tls.certPath starts with")
     );
+}
+
+#[test]
+fn a_certificate_of_an_older_x509_says_so() {
+    let home = Home::new(ON);
+    put(&home, 4000);
+    let pem = fs::read(home.own("gateway-cert.pem")).unwrap();
+    let (_, der) = x509_cert::der::pem::decode_vec(&pem).unwrap();
+    let mut old = Certificate::from_der(&der).unwrap();
+    old.tbs_certificate.extensions = None;
+    for version in [Version::V1, Version::V2] {
+        old.tbs_certificate.version = version;
+        write(
+            &home.own("gateway-cert.pem"),
+            "CERTIFICATE",
+            &old.to_der().unwrap(),
+        );
+        let refusal = home.refusal();
+        assert!(
+            refusal.contains(
+                "gateway-cert.pem cannot be used: the certificate in it is of X.509 version 1 or 2"
+            ),
+            "{refusal}"
+        );
+    }
+    write(
+        &home.own("gateway-cert.pem"),
+        "CERTIFICATE",
+        &[0x30, 0x82, 0x30],
+    );
+    assert!(home.refusal().ends_with("cannot be read"));
 }

@@ -4,7 +4,7 @@ use openclaw_gateway_service::config::{Config, TlsConfig};
 use openclaw_gateway_service::environment::Environment;
 use openclaw_gateway_service::paths::Paths;
 use openclaw_gateway_service::tls::Places;
-use openclaw_runtime_smol::tls::Fingerprint;
+use openclaw_runtime_smol::tls::{CertificateFault, Fingerprint};
 
 use crate::args::ClientFlags;
 use crate::failure::Failure;
@@ -18,6 +18,7 @@ pub(super) struct Pin {
 enum Source {
     Flag,
     Remote,
+    /// What this host's own gateway reads at its start.
     Local,
 }
 
@@ -54,14 +55,38 @@ impl Pin {
         config: &TlsConfig,
         paths: &Paths,
         env: &Environment,
-    ) -> Result<Option<Self>, Failure> {
-        let places = Places::of(config, paths, env)
-            .map_err(|fault| Failure::configuration(fault.to_string()))?;
+    ) -> Result<Self, Failure> {
+        let configuration = |fault: &dyn std::error::Error| {
+            Failure::configuration(fault.to_string())
+                .hint("Commands believe the certificate of this host's gateway, and no other; the gateway makes or checks it at its start.")
+        };
+        let places = Places::of(config, paths, env).map_err(|fault| configuration(&fault))?;
+        let fingerprint = places
+            .fingerprint()
+            .map_err(|fault| configuration(&fault))?;
         let source = Source::Local;
-        Ok(places.fingerprint().map(|fingerprint| Self {
+        Ok(Self {
             fingerprint,
             source,
-        }))
+        })
+    }
+
+    /// Adds to a failure what is to be done where another certificate is shown.
+    pub(super) fn distrusted(
+        &self,
+        fault: &CertificateFault,
+        failure: Failure,
+        url: &str,
+    ) -> Failure {
+        let (Source::Local, CertificateFault::Pin { pinned, shown }) = (&self.source, fault) else {
+            return failure.hint(self.place());
+        };
+        let message = format!(
+            "Gateway at {url} not trusted: gateway tls fingerprint mismatch: the certificate file of this host's gateway has {pinned}, shown {shown}."
+        );
+        failure.reworded(message).hint(
+            "If that file was renewed, the gateway still shows the certificate it was started with; restart it. If it was not, somebody else answers.",
+        )
     }
 
     /// Says where the fingerprint comes from.

@@ -140,15 +140,12 @@ pub(super) fn remote(section: &Object<'_>, strangers: &mut Vec<String>) -> Resul
                 config.password = Some(secret("gateway.remote.password", value, strangers)?);
             }
             "tlsFingerprint" => {
-                config.tls_fingerprint = word(
+                config.tls_fingerprint = Some(word(
                     "gateway.remote.tlsFingerprint",
                     value,
-                    "must be the SHA-256 fingerprint of a certificate",
-                    |word| match word.trim() {
-                        "" => Some(None),
-                        word => word.parse().ok().map(Some),
-                    },
-                )?;
+                    "must be the SHA-256 fingerprint of a certificate; to trust whom this system does, remove the key",
+                    |word| word.parse().ok(),
+                )?);
             }
             _ => unknown(strangers, "gateway.remote.", name),
         }

@@ -34,6 +34,8 @@ pub enum CredentialError {
     NoCertificate,
     /// The certificate cannot be read.
     Certificate,
+    /// The certificate is of an older version of X.509 than 3, which nobody accepts any more.
+    Version,
     /// There is no private key in PEM; one behind a passphrase is none.
     NoKey,
     /// The private key is of no kind that can be used.
@@ -72,6 +74,8 @@ impl Credential {
         let mut config = config.map_err(|error| {
             if let Error::InconsistentKeys(_) = error {
                 CredentialError::Mismatch
+            } else if is_old(&own) {
+                CredentialError::Version
             } else {
                 CredentialError::Certificate
             }
@@ -133,6 +137,26 @@ impl Credential {
     }
 }
 
+/// Tells whether a certificate in DER has a version before 3, which it says ahead of everything else.
+fn is_old(certificate: &[u8]) -> bool {
+    let content = |der| of_sequence(of_sequence(der)?);
+    match content(certificate) {
+        // The serial number comes first where there is no version.
+        Some([0x02, ..]) => true,
+        Some([0xa0, 3, 0x02, 1, version, ..]) => *version < 2,
+        Some(_) | None => false,
+    }
+}
+
+/// Returns what follows the tag and the length of a sequence.
+fn of_sequence(der: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = der.strip_prefix(&[0x30])?.split_first()?;
+    match length.checked_sub(0x80) {
+        Some(more) => rest.get(usize::from(more)..),
+        None => Some(rest),
+    }
+}
+
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Credential({})", self.fingerprint())
@@ -144,6 +168,7 @@ impl fmt::Display for CredentialError {
         f.write_str(match self {
             Self::NoCertificate => "no certificate in PEM is in it",
             Self::Certificate => "the certificate in it cannot be read",
+            Self::Version => "the certificate in it is of X.509 version 1 or 2, and only 3 can be used; make it anew with extensions, such as with openssl req -x509 -addext subjectAltName=DNS:NAME",
             Self::NoKey => "no private key in PEM is in it, or it has a passphrase",
             Self::Key => "the private key in it is of no kind that can be used; use RSA, ECDSA (P-256, P-384) or Ed25519",
             Self::Mismatch => "the private key is not the certificate's",

@@ -84,6 +84,8 @@ pub enum CertificateFault {
     Days,
     /// It is no certificate of a server, or a broken one.
     Unusable,
+    /// It is the pinned one, and does not prove that who shows it has its key.
+    Unproven,
     /// This system trusts no authority at all, or does not say which.
     NoAuthorities,
 }
@@ -107,6 +109,9 @@ impl fmt::Display for CertificateFault {
             ),
             Self::Unusable => f.write_str(
                 "its certificate cannot be used; give the gateway another one, or pin its fingerprint",
+            ),
+            Self::Unproven => f.write_str(
+                "its certificate is the pinned one, and its key is not proven: it is of X.509 version 1 or 2, and the gateway needs one of version 3, or somebody else answers",
             ),
             Self::NoAuthorities => f.write_str(
                 "this system names no authority to trust; install its certificates (often the package ca-certificates), or pin the gateway's fingerprint",
@@ -156,7 +161,12 @@ impl Authority {
         let secured = connector.connect(name, Rationed::new(socket)).await;
         secured
             .map(|stream| Stream::secured(stream.into()))
-            .map_err(failed)
+            .map_err(|error| match failed(error) {
+                Failed::Distrusted(CertificateFault::Unusable) if self.is_pin() => {
+                    Failed::Distrusted(CertificateFault::Unproven)
+                }
+                failed => failed,
+            })
     }
 
     async fn config(&self) -> Result<Arc<ClientConfig>, CertificateFault> {
