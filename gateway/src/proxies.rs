@@ -261,16 +261,26 @@ fn is_filled(headers: &Headers, name: &str) -> bool {
     headers.get_all(name).any(|value| !value.trim().is_empty())
 }
 
-/// The scopes that a request limits itself to.
+/// The scopes that a request limits itself to: those that every line of the field has.
 fn limit(headers: &Headers) -> Option<Vec<Box<str>>> {
-    let names = headers
-        .get_all(SCOPES)
-        .flat_map(|line| line.split(','))
-        .map(str::trim)
-        .filter(|name| !name.is_empty());
-    headers
-        .contains(SCOPES)
-        .then(|| names.map(Into::into).collect())
+    let names = |line: &str| -> Vec<Box<str>> {
+        let names = line.split(',').map(str::trim);
+        names
+            .filter(|name| !name.is_empty())
+            .map(Into::into)
+            .collect()
+    };
+    let lines: Vec<_> = headers.get_all(SCOPES).map(names).collect();
+    if lines.len() != headers.count(SCOPES) {
+        // A line that cannot be read allows nothing.
+        return Some(Vec::new());
+    }
+    let mut lines = lines.into_iter();
+    let mut limit = lines.next()?;
+    for line in lines {
+        limit.retain(|name| line.contains(name));
+    }
+    Some(limit)
 }
 
 fn is_of_a_proxy(name: &str) -> bool {
