@@ -273,7 +273,7 @@ fn login(said: &[u8]) -> Answer {
     let document: Value = serde_json::from_str(said).map_err(|_| WhoisFault::Garbled)?;
     let text = |value: &Value| {
         let text = value.as_str().map(str::trim).unwrap_or_default();
-        (!text.is_empty() && text != NOBODYS).then(|| text.to_owned())
+        (!text.is_empty()).then(|| text.to_owned())
     };
     let profile = ["UserProfile", "userProfile", "User"]
         .iter()
@@ -284,7 +284,8 @@ fn login(said: &[u8]) -> Answer {
     let of_all = ["LoginName", "login"]
         .iter()
         .find_map(|name| document.get(name).and_then(text));
-    Ok(of_profile.or(of_all))
+    // A device with tags is nobody's, whatever else is said of it.
+    Ok(of_profile.or(of_all).filter(|login| login != NOBODYS))
 }
 
 #[cfg(all(test, unix))]

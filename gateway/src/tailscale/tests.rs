@@ -165,6 +165,10 @@ fn a_login_is_found_where_versions_of_the_program_put_it() {
         (r#"{"LoginName": "ada"}"#, Some("ada")),
         (r#"a warning {"login": "ada"} the end"#, Some("ada")),
         (r#"{"UserProfile": {"LoginName": "tagged-devices"}}"#, None),
+        (
+            r#"{"LoginName": "ada", "UserProfile": {"LoginName": "tagged-devices"}}"#,
+            None,
+        ),
         (r#"{"UserProfile": {"LoginName": ""}}"#, None),
         (r#"{"UserProfile": {"LoginName": 7}}"#, None),
         (r#"{"UserProfile": ["ada"]}"#, None),
