@@ -124,7 +124,12 @@ impl Places {
     ///
     /// A key without a certificate is completed only where it must be ours: a start may have ended between the two.
     fn make(&self, now: Duration) -> Result<bool, TlsFault> {
-        if self.certificate.exists() || (self.key.exists() && !self.are_own) {
+        // A link that leads nowhere is the operator's as well, and both in one file cannot be made.
+        let is_there = |path: &Path| path.symlink_metadata().is_ok();
+        let is_taken = self.key == self.certificate
+            || is_there(&self.certificate)
+            || (is_there(&self.key) && !(self.are_own && self.key.exists()));
+        if is_taken {
             return Ok(false);
         }
         let fault = |path: &Path| {

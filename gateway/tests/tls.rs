@@ -332,3 +332,31 @@ fn a_certificate_of_an_older_x509_says_so() {
     );
     assert!(home.refusal().ends_with("cannot be read"));
 }
+
+#[test]
+fn one_file_for_both_is_read_and_never_made() {
+    let home = Home::new("{enabled: true, certPath: '~/both.pem', keyPath: '~/both.pem'}");
+    assert!(
+        home.refusal()
+            .starts_with("gateway tls: cert/key missing: there is no HOME/both.pem")
+    );
+    assert!(!home.path("both.pem").exists());
+    put(&home, 4000);
+    let mut both = fs::read(home.own("gateway-cert.pem")).unwrap();
+    both.extend(fs::read(home.own("gateway-key.pem")).unwrap());
+    fs::write(home.path("both.pem"), both).unwrap();
+    home.start().unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_nowhere_leaves_no_key_behind() {
+    for name in ["gateway-cert.pem", "gateway-key.pem"] {
+        let home = Home::new(ON);
+        fs::create_dir_all(home.own("")).unwrap();
+        std::os::unix::fs::symlink(home.path("nowhere"), home.own(name)).unwrap();
+        assert!(home.refusal().contains("cert/key missing: there is no"));
+        assert_eq!(fs::read_dir(home.own("")).unwrap().count(), 1, "{name}");
+        assert!(!home.path("nowhere").exists());
+    }
+}
