@@ -17,6 +17,41 @@ const VOUCHING: &str = "gateway.auth.trustedProxy";
 const IDENTITY_SCOPES: &str = "gateway.auth.identityScopes";
 const HEADER: &str = r#"must be the name of a header such as "x-forwarded-user""#;
 
+const NOT_OF_USERS: &str = r#"has another meaning in every request and names no user; use a header that only the proxy sets, such as "x-forwarded-user""#;
+/// Headers that say something else, whoever sends them.
+const OTHERS: [&str; 30] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "forwarded",
+    "host",
+    "origin",
+    "pragma",
+    "proxy-authorization",
+    "referer",
+    "tailscale-funnel-request",
+    "tailscale-headers-info",
+    "transfer-encoding",
+    "true-client-ip",
+    "upgrade",
+    "user-agent",
+    "via",
+    "cf-connecting-ip",
+    "x-client-ip",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-openclaw-scopes",
+    "x-real-ip",
+];
+
 pub(super) fn trusted(value: &Value<'_>) -> Result<Vec<Network>> {
     texts(
         "gateway.trustedProxies",
@@ -49,7 +84,12 @@ pub(super) fn vouching(value: &Value<'_>, strangers: &mut Vec<String>) -> Result
     for (name, value) in members(object(VOUCHING, value)?) {
         let key = || format!("{VOUCHING}.{name}");
         match name {
-            "userHeader" => vouching.user_header = word(key(), value, HEADER, header)?,
+            "userHeader" => {
+                vouching.user_header = word(key(), value, HEADER, header)?;
+                if !names_users(&vouching.user_header) {
+                    return Err(fault(key(), NOT_OF_USERS));
+                }
+            }
             "requiredHeaders" => {
                 let expectation = r#"must be a list of headers such as "x-forwarded-proto""#;
                 vouching.required_headers = texts(key(), value, expectation, header)?;
@@ -109,6 +149,12 @@ fn header(text: &str) -> Option<String> {
         |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let text = text.trim();
     (!text.is_empty() && text.bytes().all(is_of_a_name)).then(|| text.to_owned())
+}
+
+/// Tells whether a field of this name is free to carry a user.
+fn names_users(header: &str) -> bool {
+    let name = header.to_ascii_lowercase();
+    !OTHERS.contains(&name.as_str()) && !name.starts_with("sec-")
 }
 
 fn filled(text: &str) -> Option<String> {

@@ -83,13 +83,13 @@ impl Network {
 
     /// Tells whether there are addresses of this host among them.
     pub fn has_loopback(self) -> bool {
-        let loopback = [
-            IpNet::from(IpAddr::from(Ipv6Addr::LOCALHOST)),
-            Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into(),
-        ];
-        loopback
-            .iter()
-            .any(|net| net.contains(&self.0) || self.0.contains(net))
+        let mut loopback = loopback().into_iter();
+        loopback.any(|net| net.contains(&self.0) || self.0.contains(&net))
+    }
+
+    /// Tells whether there are none but addresses of this host among them.
+    pub fn is_loopback(self) -> bool {
+        loopback().iter().any(|net| net.contains(&self.0))
     }
 
     /// Reads an address such as `10.0.0.2`, or a network such as `10.0.0.0/8` or `fd00::/8`.
@@ -112,6 +112,13 @@ impl Network {
         };
         Some(Self(net.trunc()))
     }
+}
+
+fn loopback() -> [IpNet; 2] {
+    [
+        IpAddr::from(Ipv6Addr::LOCALHOST).into(),
+        Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into(),
+    ]
 }
 
 #[cfg(test)]

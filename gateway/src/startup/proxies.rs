@@ -103,6 +103,11 @@ pub(super) fn warn(plan: &mut Plan, config: Option<&Config>) {
                 .to_owned(),
         );
     }
+    if matches!(plan.auth, Auth::Proxy(_))
+        && let Some(warning) = unreachable(plan, gateway)
+    {
+        warnings.push(warning.to_owned());
+    }
     if gateway.tailscale != Tailscale::Off {
         let word = gateway.tailscale.word();
         // A bare port stands for plain HTTP; our certificate is not one that tailscale could judge.
@@ -130,6 +135,24 @@ pub(super) fn warn(plan: &mut Plan, config: Option<&Config>) {
         }
     }
     plan.warnings.append(&mut warnings);
+}
+
+/// Why no proxy that is believed can speak to the gateway, if that is so.
+fn unreachable(plan: &Plan, gateway: &GatewayConfig) -> Option<&'static str> {
+    let vouching = gateway.auth.trusted_proxy.as_ref();
+    let believes_loopback = vouching.is_some_and(|vouching| vouching.allow_loopback);
+    let mut trusted = gateway.trusted_proxies.iter();
+    if trusted.clone().all(|network| network.is_loopback()) && !believes_loopback {
+        return Some(
+            "nobody comes in through a proxy: gateway.trustedProxies has addresses of this host only, and \
+             gateway.auth.trustedProxy.allowLoopback is not true.",
+        );
+    }
+    let has_loopback = trusted.any(|network| network.has_loopback());
+    (plan.is_loopback() && !(has_loopback && believes_loopback)).then_some(
+        "nobody comes in through a proxy: the gateway listens on this host only (gateway.bind), and no proxy on this host is \
+         believed (gateway.trustedProxies, gateway.auth.trustedProxy.allowLoopback).",
+    )
 }
 
 /// Whether users of the tailnet come in by name.

@@ -61,7 +61,8 @@ fn a_gateway_behind_a_proxy_may_listen_anywhere_and_needs_no_secret() {
         let plan = decide(&format!("bind: '{bind}', {WHOLE}")).expect("a plan");
         assert!(matches!(plan.auth, Auth::Proxy(None)));
         assert_eq!(plan.auth_mode(), "trusted-proxy");
-        assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
+        let warnings = usize::from(bind == "loopback");
+        assert_eq!(plan.warnings.len(), warnings, "{:?}", plan.warnings);
     }
 }
 
@@ -153,5 +154,56 @@ fn tailscale_is_told_that_the_port_speaks_tls() {
         let warnings = decide(&gateway).expect(&gateway).warnings.join("\n");
         let expected = format!("run: tailscale {mode} --bg https+insecure://localhost:18789");
         assert!(warnings.contains(&expected), "{warnings}");
+    }
+}
+
+#[test]
+fn a_header_that_says_something_else_cannot_name_users() {
+    let parse = |name: &str| {
+        let text = format!("{{gateway: {{auth: {{trustedProxy: {{userHeader: '{name}'}}}}}}}}");
+        Config::parse(&text, Path::new("c"))
+    };
+    for name in [
+        "Host",
+        "origin",
+        "Cookie",
+        "X-Forwarded-For",
+        "x-openclaw-scopes",
+        "Sec-WebSocket-Key",
+        "authorization",
+    ] {
+        let error = parse(name).expect_err(name).to_string();
+        assert!(
+            error.contains("gateway.auth.trustedProxy.userHeader: has another meaning"),
+            "{error}"
+        );
+    }
+    for name in [
+        "x-forwarded-user",
+        "X-Auth-Request-Email",
+        "Tailscale-User-Login",
+    ] {
+        assert!(parse(name).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn a_gateway_that_no_proxy_can_speak_to_is_warned_of() {
+    let warnings = |gateway: &str| decide(gateway).expect(gateway).warnings.join("\n");
+    let here = WHOLE.replace("10.0.0.2", "127.0.0.1");
+    assert!(warnings(&here).contains(
+        "nobody comes in through a proxy: gateway.trustedProxies has addresses of this host only"
+    ));
+    assert!(
+        warnings(WHOLE)
+            .contains("nobody comes in through a proxy: the gateway listens on this host only")
+    );
+    let both = WHOLE.replace("'10.0.0.2'", "'10.0.0.2', '::1'");
+    for fit in [
+        format!("bind: 'lan', {WHOLE}"),
+        here.replace("userHeader", "allowLoopback: true, userHeader"),
+        format!("bind: 'lan', {both}"),
+    ] {
+        assert!(!warnings(&fit).contains("nobody comes in"), "{fit}");
     }
 }
