@@ -161,12 +161,7 @@ impl Authority {
         let secured = connector.connect(name, Rationed::new(socket)).await;
         secured
             .map(|stream| Stream::secured(stream.into()))
-            .map_err(|error| match failed(error) {
-                Failed::Distrusted(CertificateFault::Unusable) if self.is_pin() => {
-                    Failed::Distrusted(CertificateFault::Unproven)
-                }
-                failed => failed,
-            })
+            .map_err(|error| failed(error, self.is_pin()))
     }
 
     async fn config(&self) -> Result<Arc<ClientConfig>, CertificateFault> {
@@ -306,7 +301,7 @@ fn distrust(error: &CertificateError, shown: Fingerprint) -> CertificateFault {
     }
 }
 
-fn failed(error: io::Error) -> Failed {
+fn failed(error: io::Error, is_pin: bool) -> Failed {
     let cause = error
         .get_ref()
         .and_then(|cause| cause.downcast_ref::<Error>());
@@ -316,7 +311,10 @@ fn failed(error: io::Error) -> Failed {
             Failed::Distrusted(fault.unwrap_or(CertificateFault::Unusable))
         }
         // Such as a signature that its key has not made.
-        Some(Error::InvalidCertificate(_)) => Failed::Distrusted(CertificateFault::Unusable),
+        Some(Error::InvalidCertificate(_)) => Failed::Distrusted(match is_pin {
+            true => CertificateFault::Unproven,
+            false => CertificateFault::Unusable,
+        }),
         _ => Failed::Handshake(error),
     }
 }

@@ -1,5 +1,6 @@
 //! Whom a client believes, and what it says to whom it does not.
 
+use std::io::Read as _;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
@@ -43,6 +44,17 @@ fn another_certificate_than_the_pinned_one_gets_nothing_of_ours() {
         assert_eq!(fault(error), expected);
     });
     assert!(gateway.ask(|desk, _, _| desk.peers.is_empty()));
+    // Nothing is heard of it even where the handshake is over for who shows the certificate.
+    for version in [&TLS12, &TLS13] {
+        let (address, listening) = impostor(&pair.der, &pair, version);
+        run(async {
+            let builder = Gateway::builder(format!("wss://{address}")).token("hunter2");
+            let builder = builder.tls_fingerprint(other.credential().fingerprint());
+            let fault = fault(builder.connect().await.unwrap_err());
+            assert!(matches!(fault, CertificateFault::Pin { .. }), "{fault:?}");
+        });
+        listening.join().unwrap();
+    }
 }
 
 #[test]
@@ -86,7 +98,7 @@ fn the_pinned_certificate_without_its_key_is_not_enough() {
     }
 }
 
-/// A server that shows a certificate whose key it does not have.
+/// A server that shows a certificate with somebody's key, and is told nothing.
 fn impostor(
     shown: &[u8],
     thief: &Pair,
@@ -120,6 +132,12 @@ fn impostor(
         }
         // In TLS 1.3 it may take the client's word for granted before that has looked.
         assert!(connection.complete_io(&mut socket).is_err());
+        let mut heard = Vec::new();
+        let _ = connection.reader().read_to_end(&mut heard);
+        assert_eq!(
+            heard, b"",
+            "whom the client does not believe it tells nothing"
+        );
     });
     (address, thread)
 }
