@@ -8,6 +8,9 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustix::process::Signal;
 use serde_json::Value;
 use support::{Gateway, Home};
@@ -248,5 +251,47 @@ fn a_certificate_of_this_host_that_cannot_be_read_is_no_reason_to_trust_others()
         trusting.env("SSL_CERT_FILE", &kept);
         let refused = support::Done::of(trusting).exits(78);
         assert!(refused.stderr.contains(expected), "{refused:?}");
+    }
+}
+
+#[test]
+fn further_certificates_of_the_configuration_are_shown() {
+    let authority = |params: &mut CertificateParams| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    };
+    let [root_key, between_key, own_key] = [0; 3].map(|_| KeyPair::generate().unwrap());
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    authority(&mut params);
+    params.distinguished_name.push(DnType::CommonName, "root");
+    let root = CertifiedIssuer::self_signed(params, root_key).unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    authority(&mut params);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "between");
+    let between = CertifiedIssuer::signed_by(params, between_key, &root).unwrap();
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let own = params.signed_by(&own_key, &between).unwrap();
+
+    let mut there = Home::new();
+    let write = |name: &str, label: &str, der: &[u8]| {
+        let text = STANDARD.encode(der);
+        let pem = format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n");
+        fs::write(there.path(name), pem).unwrap();
+    };
+    write("root.pem", "CERTIFICATE", root.der());
+    write("between.pem", "CERTIFICATE", between.der());
+    write("own.pem", "CERTIFICATE", own.der());
+    write("key.pem", "PRIVATE KEY", own_key.serialized_der());
+    for (further, code) in [("", 77), (", caPath: '~/between.pem'", 0)] {
+        there.write_config(&format!(
+            "{{gateway: {{mode: 'local', auth: {{token: 'hunter2'}}, tls: {{enabled: true, certPath: '~/own.pem', keyPath: '~/key.pem'{further}}}}}}}"
+        ));
+        let _gateway = there.gateway(&[]);
+        let url = format!("wss://localhost:{}", there.port);
+        let line = format!("health --url {url} --token hunter2");
+        let mut trusting = there.command(line.split(' '));
+        trusting.env("SSL_CERT_FILE", there.path("root.pem"));
+        support::Done::of(trusting).exits(code);
     }
 }
