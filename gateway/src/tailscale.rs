@@ -13,7 +13,7 @@ use futures_lite::{AsyncReadExt as _, future};
 use openclaw_protocol_core::hub::Who;
 use serde_json::Value;
 use smol::Timer;
-use smol::lock::Semaphore;
+use smol::lock::Mutex as Turn;
 use smol::process::{Child, Command};
 
 use crate::environment::{Environment, GATEWAY_PASSWORD, GATEWAY_TOKEN};
@@ -122,7 +122,8 @@ fn is_program(path: &Path) -> bool {
 pub struct Tailscaled {
     program: Option<PathBuf>,
     patience: Duration,
-    turns: Semaphore,
+    /// One address always waits for the same turn, so that it is asked for once.
+    turns: [Turn<()>; AT_ONCE],
     known: Mutex<BTreeMap<IpAddr, (Instant, Answer)>>,
 }
 
@@ -133,7 +134,7 @@ impl Tailscaled {
         Self {
             program,
             patience: PATIENCE,
-            turns: Semaphore::new(AT_ONCE),
+            turns: std::array::from_fn(|_| Turn::new(())),
             known: Mutex::default(),
         }
     }
@@ -153,7 +154,7 @@ impl Tailscaled {
             return known;
         }
         let running = async {
-            let _turn = self.turns.acquire().await;
+            let _turn = self.turn(address).lock().await;
             // Whoever had the turn before may have asked the same.
             match self.remembered(address) {
                 Some(known) => known,
@@ -167,6 +168,14 @@ impl Tailscaled {
         let answer = future::or(running, late).await;
         self.remember(address, answer.clone());
         answer
+    }
+
+    fn turn(&self, address: IpAddr) -> &Turn<()> {
+        let last = match address {
+            IpAddr::V4(address) => address.octets()[3],
+            IpAddr::V6(address) => address.octets()[15],
+        };
+        &self.turns[usize::from(last) % AT_ONCE]
     }
 
     fn remembered(&self, address: IpAddr) -> Option<Answer> {

@@ -156,7 +156,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let harmless = home.path().join("harmless");
         std::os::unix::fs::symlink("/bin/sh", &harmless).unwrap();
-        let allowed = super::Allowed {
+        let allowed = Allowed {
             programs: vec![harmless.clone()],
         };
         assert_eq!(allowed.open_ended().collect::<Vec<_>>(), [harmless]);
