@@ -12,6 +12,7 @@ use crate::config::{AuthMode, Bind, Config, Mode, TlsConfig};
 use crate::environment::Environment;
 use crate::paths::{Paths, Profile};
 use crate::port::{self, Port};
+use crate::proxies::Tailscale;
 use crate::secret::Secret;
 use crate::secret::file::{self, FaultKind, TokenFile, TokenFileFault};
 use crate::secret::resolve::{self, Resolved, SecretFlags, SecretKind, SecretSource, ServerSecret};
@@ -260,11 +261,15 @@ pub fn prepare(flags: &Flags, env: &Environment) -> Result<Prepared, StartError>
     if let Some(tls) = config.as_ref().map(|config| &config.gateway.tls) {
         plan.tls = certificate(tls, &paths, env, &mut plan.warnings).map_err(StartError::Tls)?;
     }
+    let mode = config.as_ref().map(|config| config.gateway.tailscale);
+    let is_reached_by_tailscale = mode.is_some_and(|mode| mode != Tailscale::Off);
     Ok(Prepared {
         paths,
         config,
         plan,
-        tailscale: tailscale::find(env),
+        tailscale: is_reached_by_tailscale
+            .then(|| tailscale::find(env))
+            .flatten(),
     })
 }
 

@@ -226,12 +226,9 @@ impl Fleet {
         if self.current.get(&gone.node_id) == Some(&conn) {
             self.current.remove(&gone.node_id);
             // An older connection of the same node counts again.
-            let others = self.attached.iter().rev();
-            let other = others
-                .filter(|(_, other)| other.node_id == gone.node_id)
-                .map(|(conn, _)| *conn)
-                .next();
-            match other {
+            let mut others = self.attached.iter().rev();
+            let other = others.find(|(_, other)| other.node_id == gone.node_id);
+            match other.map(|(conn, _)| *conn) {
                 Some(other) => drop(self.current.insert(gone.node_id.clone(), other)),
                 None => self.remember(&gone.node_id).disconnected_ms = Some(now.unix_ms),
             }
@@ -437,17 +434,17 @@ impl App {
         }
     }
 
-    /// A node as it is shown, if it is there.
-    fn presence_of(&self, node_id: &str, surface: &mut Surface) -> Option<Presence<'_>> {
+    /// A node as it is shown and what of its declaration holds, if it is there.
+    fn presence_of(&self, node_id: &str) -> Option<(Presence<'_>, Surface)> {
         let nodes = self.desk.pairings().nodes();
         let (_, attached) = self.fleet.current(node_id)?;
-        *surface = attached.effective(nodes);
-        Some(Presence {
+        let presence = Presence {
             face: &attached.newcomer.face,
             remote_ip: attached.newcomer.remote_ip.as_deref(),
             path_env: attached.newcomer.path_env.as_deref(),
             needs_no_approval: attached.needs_no_approval(nodes),
             connected_ms: attached.connected_ms,
-        })
+        };
+        Some((presence, attached.effective(nodes)))
     }
 }

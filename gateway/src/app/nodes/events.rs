@@ -14,7 +14,6 @@ use serde_json::value::RawValue;
 use super::super::App;
 use super::super::desk::{Decided, Spoken, too_much};
 use super::pairing_changed;
-use super::running::is_object;
 use crate::nodes::{Node, NodeChange};
 use crate::pairing::{Chance, Decision, Pairings};
 use crate::params;
@@ -306,6 +305,10 @@ fn payload(told: &Told) -> Option<Json> {
         (None, Some(payload)) => Json::parse(payload.get().to_owned()).ok(),
         (None, None) => None,
     }
+}
+
+fn is_object(json: &Json) -> bool {
+    json.as_str().trim_start().starts_with('{')
 }
 
 fn handled(event: &str, handled: bool, reason: &str) -> Outcome {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::super::App;
 use crate::methods::NodeLook;
-use crate::nodes::{Entry, Surface, is_node};
+use crate::nodes::{Entry, is_node};
 use crate::pairing::Device;
 use crate::params;
 
@@ -70,9 +70,13 @@ impl App {
                     .filter(|device| is_node(device))
                     .ok_or_else(|| ErrorShape::invalid_request("unknown nodeId"))?;
                 let object = Object::new().number("ts", now.unix_ms);
-                Ok(Outcome::success(
-                    self.entry(device, &sight, |entry| entry.write(object)),
-                ))
+                let active = self.fleet.active();
+                Ok(Outcome::success(self.entry(
+                    device,
+                    &sight,
+                    active,
+                    |entry| entry.write(object),
+                )))
             }
             NodeLook::PairList => {
                 let _: Nothing = params::read("node.pair.list", &NOTHING, params)?;
@@ -89,11 +93,12 @@ impl App {
     }
 
     fn node_list(&self, sight: &Sight, now: Now) -> Object {
+        let active = self.fleet.active();
         let devices = self.desk.pairings().devices();
         let mut entries: Vec<(bool, String, Json)> = devices
             .filter(|device| is_node(device))
             .map(|device| {
-                self.entry(device, sight, |entry| {
+                self.entry(device, sight, active, |entry| {
                     (
                         entry.presence.is_none(),
                         entry.name().to_lowercase(),
@@ -106,21 +111,26 @@ impl App {
         entries.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
         Object::new()
             .number("ts", now.unix_ms)
-            .maybe_text("activeNodeId", self.fleet.active())
+            .maybe_text("activeNodeId", active)
             .array("nodes", entries.iter().map(|(.., json)| json))
     }
 
-    fn entry<T>(&self, device: &Device, sight: &Sight, show: impl FnOnce(&Entry<'_>) -> T) -> T {
-        let mut surface = Surface::default();
-        let presence = self.presence_of(&device.id, &mut surface);
+    fn entry<T>(
+        &self,
+        device: &Device,
+        sight: &Sight,
+        active: Option<&str>,
+        show: impl FnOnce(&Entry<'_>) -> T,
+    ) -> T {
+        let (presence, surface) = self.presence_of(&device.id).unzip();
         show(&Entry {
             device,
             nodes: self.desk.pairings().nodes(),
             presence,
-            surface: &surface,
+            surface: &surface.unwrap_or_default(),
             seen: self.fleet.seen.get(&device.id),
             shows_pending: sight.shows(&device.id),
-            is_active: self.fleet.active() == Some(&device.id),
+            is_active: active == Some(&device.id),
         })
     }
 

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use openclaw_protocol_core::json::Json;
 use openclaw_protocol_core::time::Instant;
 use serde::Deserialize;
 
@@ -80,9 +79,4 @@ impl Running {
         }
         true
     }
-}
-
-/// Checks that a JSON value is an object.
-pub(super) fn is_object(json: &Json) -> bool {
-    json.as_str().trim_start().starts_with('{')
 }
